@@ -1,0 +1,36 @@
+/**
+ * How calls reach an agent: the port that the gateway, a cluster, or one's own sandbox SDK stands behind.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { DialFailed } from "../domain/Errors.ts"
+import type { AgentId } from "../domain/Ids.ts"
+import type { AgentConnection } from "./AgentConnection.ts"
+import type { Feature } from "./Feature.ts"
+
+/**
+ * What a transport knows of an agent without IO: `unknown` where it cannot know.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Presence = "live" | "absent" | "unknown"
+
+/**
+ * @since 0.1.0
+ * @category services
+ */
+export class AgentTransport extends Context.Service<AgentTransport, {
+  /**
+   * Opens a connection that lives as long as its scope. May wait for ever for an agent that is not there, and ends at
+   * once when interrupted.
+   */
+  readonly dial: (agentId: AgentId) => Effect.Effect<AgentConnection, DialFailed, Scope.Scope>
+  /** Looks in memory only. */
+  readonly presence: (agentId: AgentId) => Presence
+  /** What its connections can do at most. */
+  readonly features: ReadonlySet<Feature>
+}>()("chat-workspace/agent/AgentTransport") {}

@@ -1,0 +1,667 @@
+/**
+ * Everything that can go wrong between a chat and its workspace, one flat error per outcome that a caller or a model
+ * branches on.
+ *
+ * Each error has a stable `code` for dashboards and a `recovery` that says what to do next; `Recovery.explain` makes the
+ * text for a model of it and `forUser` is the short one for a person. They are results of a tool call, never the end of
+ * a turn.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+import { AgentId, BuildId, ChatId, OperationId, OwnerId, WorkspaceId } from "./Ids.ts"
+import * as Recovery from "./Recovery.ts"
+
+const Id = "chat-workspace/domain/Errors"
+
+/**
+ * The chat has no workspace, or it was deleted.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NoWorkspace extends Schema.TaggedError<NoWorkspace>(`${Id}/NoWorkspace`)("NoWorkspace", {
+  workspaceId: Schema.NullOr(WorkspaceId)
+}, { httpApiStatus: 409 }) {
+  readonly code = "no_workspace"
+  readonly recovery: Recovery.Recovery = Recovery.create
+  override get message(): string {
+    return this.workspaceId === null ? "This chat has no workspace." : "The workspace of this chat was deleted."
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * Why the latest build of a workspace gives no agent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const NoAgentReason = Schema.Literals([
+  "starting",
+  "failed",
+  "noAgents",
+  "stopping",
+  "stopped",
+  "stopFailed",
+  "deleting",
+  "deleteFailed",
+  "neverBuilt"
+])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type NoAgentReason = typeof NoAgentReason.Type
+
+const noAgent: Readonly<Record<NoAgentReason, { readonly message: string; readonly recovery: Recovery.Recovery }>> = {
+  starting: { message: "The workspace is starting and has no agent yet.", recovery: Recovery.start },
+  failed: { message: "The last start of the workspace failed.", recovery: Recovery.start },
+  noAgents: { message: "The workspace runs, but its template defines no agent.", recovery: Recovery.tellUser },
+  stopping: { message: "The workspace is stopping.", recovery: Recovery.start },
+  stopped: { message: "The workspace is stopped.", recovery: Recovery.start },
+  stopFailed: { message: "The last stop of the workspace failed.", recovery: Recovery.start },
+  deleting: { message: "The workspace is being deleted.", recovery: Recovery.wait },
+  deleteFailed: { message: "The deletion of the workspace failed.", recovery: Recovery.tellUser },
+  neverBuilt: { message: "The workspace was never started.", recovery: Recovery.start }
+}
+
+/**
+ * The latest build of the workspace gives no agent; `reason` says why and `logTail` is the end of a failed build's log.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NoWorkspaceAgent extends Schema.TaggedError<NoWorkspaceAgent>(`${Id}/NoWorkspaceAgent`)(
+  "NoWorkspaceAgent",
+  {
+    workspaceId: WorkspaceId,
+    buildId: Schema.NullOr(BuildId),
+    reason: NoAgentReason,
+    logTail: Schema.NullOr(Schema.String)
+  },
+  { httpApiStatus: 409 }
+) {
+  readonly code = "no_workspace_agent"
+  get recovery(): Recovery.Recovery {
+    return noAgent[this.reason].recovery
+  }
+  override get message(): string {
+    return noAgent[this.reason].message
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * What proves that an agent is not there: it never came, its link was seen to end, or its heartbeats stopped.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Evidence = Schema.Literals(["neverConnected", "disconnected", "silent"])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Evidence = typeof Evidence.Type
+
+/**
+ * The agent of a running workspace is gone, or it never came.
+ *
+ * `restart` is set once it has been unreachable for so long (90 s by default) that a restart is the advice; before that
+ * the next call may find it again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AgentDisconnected extends Schema.TaggedError<AgentDisconnected>(`${Id}/AgentDisconnected`)(
+  "AgentDisconnected",
+  {
+    workspaceId: WorkspaceId,
+    agentId: AgentId,
+    unreachableFor: Schema.DurationFromMillis,
+    evidence: Evidence,
+    restart: Schema.Boolean
+  },
+  { httpApiStatus: 503 }
+) {
+  readonly code = "agent_disconnected"
+  get recovery(): Recovery.Recovery {
+    return this.restart ? Recovery.stopThenStart : Recovery.retryNowOnce
+  }
+  override get message(): string {
+    const seconds = Math.round(Duration.toSeconds(this.unreachableFor))
+    switch (this.evidence) {
+      case "neverConnected":
+        return `The workspace runs, but its agent never connected (waited ${seconds} s longer than it may take).`
+      case "disconnected":
+        return `The workspace runs, but its agent disconnected ${seconds} s ago.`
+      case "silent":
+        return `The workspace runs, but its agent has been silent for ${seconds} s.`
+    }
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * Connecting took longer than its bound; the agent may be fine.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DialTimeout extends Schema.TaggedError<DialTimeout>(`${Id}/DialTimeout`)("DialTimeout", {
+  workspaceId: Schema.NullOr(WorkspaceId),
+  agentId: Schema.NullOr(AgentId),
+  after: Schema.DurationFromMillis
+}, { httpApiStatus: 504 }) {
+  readonly code = "dial_timeout"
+  readonly recovery: Recovery.Recovery = Recovery.retryThenTellUser
+  override get message(): string {
+    return `No answer from the workspace's agent within ${Math.round(Duration.toSeconds(this.after))} s.`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * Why a transport gave up on a dial.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const DialFailedReason = Schema.Literals([
+  "refused",
+  "incompatible",
+  "overloaded",
+  "sessionOnOtherNode",
+  "shutdown"
+])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type DialFailedReason = typeof DialFailedReason.Type
+
+const dialFailed: Readonly<
+  Record<DialFailedReason, { readonly message: string; readonly recovery: Recovery.Recovery }>
+> = {
+  refused: { message: "The connection to the workspace's agent was refused.", recovery: Recovery.retryNowOnce },
+  incompatible: {
+    message: "The workspace's agent speaks a version that this server does not.",
+    recovery: Recovery.tellUser
+  },
+  overloaded: { message: "Too many calls wait for this workspace's agent.", recovery: Recovery.retryLater },
+  sessionOnOtherNode: {
+    message: "The workspace's agent is connected to another server of this application.",
+    recovery: Recovery.tellUser
+  },
+  shutdown: { message: "The server is shutting down.", recovery: Recovery.retryLater }
+}
+
+/**
+ * The transport gave up; `cause` is what it said. When the store could not be asked either, `validation` is why.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DialFailed extends Schema.TaggedError<DialFailed>(`${Id}/DialFailed`)("DialFailed", {
+  agentId: Schema.NullOr(AgentId),
+  reason: DialFailedReason,
+  cause: Schema.optionalKey(Schema.Defect()),
+  validation: Schema.optionalKey(Schema.Defect())
+}, { httpApiStatus: 503 }) {
+  readonly code = "dial_failed"
+  get recovery(): Recovery.Recovery {
+    return dialFailed[this.reason].recovery
+  }
+  override get message(): string {
+    return dialFailed[this.reason].message
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * Other writers moved the chat to other workspaces twice while this call was connecting.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class WorkspaceChanged extends Schema.TaggedError<WorkspaceChanged>(`${Id}/WorkspaceChanged`)(
+  "WorkspaceChanged",
+  { chatId: ChatId },
+  { httpApiStatus: 409 }
+) {
+  readonly code = "workspace_changed"
+  readonly recovery: Recovery.Recovery = Recovery.retryNowOnce
+  override get message(): string {
+    return "The workspace of this chat was changed while the call was connecting."
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * The template's agents are ambiguous: several root agents carry the preferred suffix, or none is a root agent.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AgentSelectionFailed extends Schema.TaggedError<AgentSelectionFailed>(`${Id}/AgentSelectionFailed`)(
+  "AgentSelectionFailed",
+  { reason: Schema.Literals(["ambiguous", "noRootAgent"]), names: Schema.Array(Schema.String) },
+  { httpApiStatus: 409 }
+) {
+  readonly code = "agent_selection_failed"
+  readonly recovery: Recovery.Recovery = Recovery.tellUser
+  override get message(): string {
+    return this.reason === "ambiguous"
+      ? `The workspace's template names several agents for chats: ${this.names.join(", ")}.`
+      : `The workspace's template has no root agent, only: ${this.names.join(", ")}.`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * Whether a call with a side effect may have reached its agent.
+ *
+ * `notSent` is a proof that it did not run; `mayHaveRun` asks for the outcome of the operation.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Sent = Schema.Literals(["notSent", "mayHaveRun"])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Sent = typeof Sent.Type
+
+const bySent = (sent: Sent): Recovery.Recovery => sent === "notSent" ? Recovery.retryNowOnce : Recovery.checkOutcome
+
+/**
+ * The link was lost during a call and the call could not be taken up again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CallInterrupted extends Schema.TaggedError<CallInterrupted>(`${Id}/CallInterrupted`)("CallInterrupted", {
+  agentId: AgentId,
+  operationId: Schema.NullOr(OperationId),
+  sent: Sent
+}, { httpApiStatus: 503 }) {
+  readonly code = "call_interrupted"
+  get recovery(): Recovery.Recovery {
+    return bySent(this.sent)
+  }
+  override get message(): string {
+    return this.sent === "notSent"
+      ? "The connection to the workspace was lost before the call was sent; it did not run."
+      : "The connection to the workspace was lost during the call; it may have run."
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * The deadline of the call passed. A process that it started runs on under its operation id.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CallTimedOut extends Schema.TaggedError<CallTimedOut>(`${Id}/CallTimedOut`)("CallTimedOut", {
+  agentId: AgentId,
+  operationId: Schema.NullOr(OperationId),
+  sent: Sent,
+  after: Schema.DurationFromMillis
+}, { httpApiStatus: 504 }) {
+  readonly code = "call_timed_out"
+  get recovery(): Recovery.Recovery {
+    return bySent(this.sent)
+  }
+  override get message(): string {
+    const seconds = Math.round(Duration.toSeconds(this.after))
+    return this.sent === "notSent"
+      ? `The workspace could not be reached within ${seconds} s; the call did not run.`
+      : `The workspace did not answer the call within ${seconds} s; it may still be running.`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * A limit of the agent is reached: `limit` names it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AgentBusy extends Schema.TaggedError<AgentBusy>(`${Id}/AgentBusy`)("AgentBusy", {
+  limit: Schema.String
+}, { httpApiStatus: 429 }) {
+  readonly code = "agent_busy"
+  readonly recovery: Recovery.Recovery = Recovery.retryLater
+  override get message(): string {
+    return `The workspace's agent is at its limit (${this.limit}).`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * Why the agent refused to touch a file.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const FileErrorReason = Schema.Literals([
+  "notFound",
+  "notRegular",
+  "notDirectory",
+  "tooLarge",
+  "denied",
+  "noSpace",
+  "noMatch",
+  "manyMatches",
+  "invalid"
+])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type FileErrorReason = typeof FileErrorReason.Type
+
+/**
+ * The agent refused a call on a file. `changed` names the files that an edit had already changed when it failed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class FileError extends Schema.TaggedError<FileError>(`${Id}/FileError`)("FileError", {
+  path: Schema.String,
+  reason: FileErrorReason,
+  detail: Schema.String,
+  changed: Schema.Array(Schema.String)
+}, { httpApiStatus: 422 }) {
+  readonly code = "file_error"
+  readonly recovery: Recovery.Recovery = Recovery.correctCall
+  override get message(): string {
+    const changed = this.changed.length === 0 ? "" : ` Already changed: ${this.changed.join(", ")}.`
+    return `${this.path}: ${this.detail}.${changed}`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * The file is not the one that was read: somebody changed it since.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class FileChanged extends Schema.TaggedError<FileChanged>(`${Id}/FileChanged`)("FileChanged", {
+  path: Schema.String
+}, { httpApiStatus: 409 }) {
+  readonly code = "file_changed"
+  readonly recovery: Recovery.Recovery = Recovery.correctCall
+  override get message(): string {
+    return `${this.path} changed since it was read; read it again.`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * The command, or its working directory, does not exist in the workspace.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CommandNotFound extends Schema.TaggedError<CommandNotFound>(`${Id}/CommandNotFound`)("CommandNotFound", {
+  command: Schema.String,
+  detail: Schema.String
+}, { httpApiStatus: 422 }) {
+  readonly code = "command_not_found"
+  readonly recovery: Recovery.Recovery = Recovery.correctCall
+  override get message(): string {
+    return `${this.command}: ${this.detail}.`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * The connected agent or transport lacks this ability.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Unsupported extends Schema.TaggedError<Unsupported>(`${Id}/Unsupported`)("Unsupported", {
+  feature: Schema.String
+}, { httpApiStatus: 501 }) {
+  readonly code = "unsupported"
+  readonly recovery: Recovery.Recovery = Recovery.correctCall
+  override get message(): string {
+    return `The workspace's agent does not support ${this.feature}.`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * Why an operation id gives nothing: never seen by this agent, used for another call, ended before it could start, or
+ * lost with the run of the agent program that knew it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const OperationRefusedReason = Schema.Literals(["unknown", "conflict", "killed", "agentRestarted"])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type OperationRefusedReason = typeof OperationRefusedReason.Type
+
+const operationRefused: Readonly<Record<OperationRefusedReason, string>> = {
+  unknown: "is not known to the workspace's agent; it did not run there, or was forgotten",
+  conflict: "was already used for another call",
+  killed: "was ended before it could start",
+  agentRestarted: "ended when the workspace's agent restarted; its output is lost"
+}
+
+/**
+ * The agent cannot act on this operation id; `reason` says why.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class OperationRefused extends Schema.TaggedError<OperationRefused>(`${Id}/OperationRefused`)(
+  "OperationRefused",
+  { operationId: OperationId, reason: OperationRefusedReason },
+  { httpApiStatus: 409 }
+) {
+  readonly code = "operation_refused"
+  readonly recovery: Recovery.Recovery = Recovery.correctCall
+  override get message(): string {
+    return `Operation ${this.operationId} ${operationRefused[this.reason]}.`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * The database could not answer; says nothing about the workspace. `cause` is what it said.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StoreError extends Schema.TaggedError<StoreError>(`${Id}/StoreError`)("StoreError", {
+  operation: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}, { httpApiStatus: 503 }) {
+  readonly code = "store_error"
+  readonly recovery: Recovery.Recovery = Recovery.retryLater
+  override get message(): string {
+    return `The database could not answer (${this.operation}).`
+  }
+  get forUser(): string {
+    return "The server's database is not available."
+  }
+}
+
+/**
+ * The chat or the workspace does not belong to this owner, or the chat is not there. Deliberately says no more.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class BindingRefused extends Schema.TaggedError<BindingRefused>(`${Id}/BindingRefused`)("BindingRefused", {
+  chatId: ChatId,
+  workspaceId: Schema.NullOr(WorkspaceId)
+}, { httpApiStatus: 404 }) {
+  readonly code = "binding_refused"
+  readonly recovery: Recovery.Recovery = Recovery.tellUser
+  override get message(): string {
+    return "There is no such chat or workspace of this owner."
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * The workspace does not belong to this owner, or is not there.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class WorkspaceRefused extends Schema.TaggedError<WorkspaceRefused>(`${Id}/WorkspaceRefused`)(
+  "WorkspaceRefused",
+  { workspaceId: WorkspaceId, owner: OwnerId },
+  { httpApiStatus: 404 }
+) {
+  readonly code = "workspace_refused"
+  readonly recovery: Recovery.Recovery = Recovery.tellUser
+  override get message(): string {
+    return "There is no such workspace of this owner."
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * An agent's token is malformed, unknown, or no longer valid: its workspace was rebuilt, stopped or deleted since.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TokenRefused extends Schema.TaggedError<TokenRefused>(`${Id}/TokenRefused`)("TokenRefused", {
+  reason: Schema.Literals(["malformed", "unknown", "revoked"])
+}, { httpApiStatus: 401 }) {
+  override get message(): string {
+    return `The agent's token is ${this.reason}.`
+  }
+}
+
+/**
+ * Why the current agent of a workspace cannot be named.
+ *
+ * @since 0.1.0
+ * @category unions
+ */
+export type NoCurrentAgent = NoWorkspace | NoWorkspaceAgent | AgentSelectionFailed
+
+/**
+ * Everything that `connect` can fail with.
+ *
+ * @since 0.1.0
+ * @category unions
+ */
+export type ConnectError =
+  | NoCurrentAgent
+  | AgentDisconnected
+  | DialTimeout
+  | DialFailed
+  | WorkspaceChanged
+  | StoreError
+
+/**
+ * Everything that can end a call on a connection without an answer of the agent.
+ *
+ * @since 0.1.0
+ * @category unions
+ */
+export type CallError = CallInterrupted | CallTimedOut | AgentBusy | Unsupported
+
+/**
+ * Everything that a call on a process can fail with.
+ *
+ * @since 0.1.0
+ * @category unions
+ */
+export type ProcessError = CallError | CommandNotFound | OperationRefused
+
+/**
+ * Everything that a call on files can fail with.
+ *
+ * @since 0.1.0
+ * @category unions
+ */
+export type FilesError = CallError | FileError | FileChanged | OperationRefused
+
+/**
+ * Everything that a tool call on a workspace can fail with, as a schema.
+ *
+ * @since 0.1.0
+ * @category unions
+ */
+export const WorkspaceError = Schema.Union([
+  NoWorkspace,
+  NoWorkspaceAgent,
+  AgentDisconnected,
+  DialTimeout,
+  DialFailed,
+  WorkspaceChanged,
+  AgentSelectionFailed,
+  CallInterrupted,
+  CallTimedOut,
+  AgentBusy,
+  FileError,
+  FileChanged,
+  CommandNotFound,
+  Unsupported,
+  OperationRefused,
+  StoreError
+])
+
+/**
+ * @since 0.1.0
+ * @category unions
+ */
+export type WorkspaceError = typeof WorkspaceError.Type

@@ -1,0 +1,78 @@
+/**
+ * The tables behind the memory layers of all ports.
+ *
+ * A turn of JavaScript is atomic, so each port reads and writes them without a lock; the clock is Effect's.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Agent } from "../domain/Agent.ts"
+import type { Binding } from "../domain/Binding.ts"
+import type { Build } from "../domain/Build.ts"
+import type { Coverage } from "../domain/Coverage.ts"
+import type { AgentId, BuildId, ChatId, Incarnation, NodeId, OwnerId, WorkspaceId } from "../domain/Ids.ts"
+
+/**
+ * A row of an agent: what readers see, and what only presence and enrollment use.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentRow {
+  readonly agent: Agent
+  readonly secretHash: Uint8Array
+  readonly epoch: number
+  readonly nodeId: NodeId | null
+  readonly incarnation: Incarnation | null
+  /** When a node last attached or beat for it, in milliseconds of the clock. */
+  readonly heardAt: number
+}
+
+/**
+ * @since 0.1.0
+ * @category services
+ */
+export class MemoryStore extends Context.Service<MemoryStore, {
+  readonly chats: Map<ChatId, { readonly owner: OwnerId; readonly binding: Binding }>
+  readonly workspaces: Map<WorkspaceId, { readonly owner: OwnerId; readonly builds: ReadonlyArray<Build> }>
+  readonly agents: Map<AgentId, AgentRow>
+  coverage: Coverage | undefined
+  /** The build with the highest number. */
+  readonly latestBuild: (workspaceId: WorkspaceId) => Build | undefined
+  /** The agents of one build, in the order in which they were made. */
+  readonly agentsOf: (buildId: BuildId) => ReadonlyArray<Agent>
+  /** Whether the agent is of the latest start build, and no later stop or delete has succeeded. */
+  readonly isValid: (agent: Agent) => boolean
+}>()("chat-workspace/store/MemoryStore") {}
+
+const make = Effect.sync(() => {
+  const workspaces: MemoryStore["Service"]["workspaces"] = new Map()
+  const agents: MemoryStore["Service"]["agents"] = new Map()
+  const builds = (workspaceId: WorkspaceId): ReadonlyArray<Build> => workspaces.get(workspaceId)?.builds ?? []
+  return MemoryStore.of({
+    chats: new Map(),
+    workspaces,
+    agents,
+    coverage: undefined,
+    latestBuild: (workspaceId) => builds(workspaceId).at(-1),
+    agentsOf: (buildId) => Array.from(agents.values(), (row) => row.agent).filter((agent) => agent.buildId === buildId),
+    isValid: (agent) => {
+      const all = builds(agent.workspaceId)
+      const start = all.findLast((build) => build.transition === "start")
+      return start !== undefined && start.buildId === agent.buildId &&
+        !all.some((build) =>
+          build.number > start.number && build.transition !== "start" && build.status === "succeeded"
+        )
+    }
+  })
+})
+
+/**
+ * Empty tables.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<MemoryStore> = Layer.effect(MemoryStore, make)

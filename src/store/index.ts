@@ -1,0 +1,12 @@
+/**
+ * The ports to a database, each with its layers.
+ *
+ * @since 0.1.0
+ */
+export * as AgentEnrollments from "./AgentEnrollments.ts"
+export * as AgentPresence from "./AgentPresence.ts"
+export * as ChatBindings from "./ChatBindings.ts"
+export * as Chats from "./Chats.ts"
+export * as MemoryStore from "./MemoryStore.ts"
+export * as StoreConfig from "./StoreConfig.ts"
+export * as WorkspaceAgents from "./WorkspaceAgents.ts"
