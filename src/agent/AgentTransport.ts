@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { DialFailed } from "../domain/Errors.ts"
-import type { AgentId } from "../domain/Ids.ts"
+import type { AgentId, Incarnation } from "../domain/Ids.ts"
 import type { AgentConnection } from "./AgentConnection.ts"
 import type { Feature } from "./Feature.ts"
 
@@ -18,6 +19,24 @@ import type { Feature } from "./Feature.ts"
  * @category models
  */
 export type Presence = "live" | "absent" | "unknown"
+
+/**
+ * What a node knows of an agent, for an operator who asks why a chat is stuck. Ages count from now.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TransportView {
+  readonly session: {
+    readonly epoch: number
+    readonly incarnation: Incarnation
+    readonly openFor: Duration.Duration
+    readonly silentFor: Duration.Duration
+  } | null
+  readonly waiters: ReadonlyArray<{ readonly waitingFor: Duration.Duration }>
+  readonly calls: ReadonlyArray<{ readonly method: string; readonly runningFor: Duration.Duration }>
+  readonly lastRefusal: { readonly reason: string; readonly age: Duration.Duration } | null
+}
 
 /**
  * @since 0.1.0
@@ -31,6 +50,8 @@ export class AgentTransport extends Context.Service<AgentTransport, {
   readonly dial: (agentId: AgentId) => Effect.Effect<AgentConnection, DialFailed, Scope.Scope>
   /** Looks in memory only. */
   readonly presence: (agentId: AgentId) => Presence
+  /** What this node knows of an agent, from memory, where the transport keeps it. */
+  readonly describe?: ((agentId: AgentId) => TransportView) | undefined
   /** What its connections can do at most. */
   readonly features: ReadonlySet<Feature>
 }>()("chat-workspace/agent/AgentTransport") {}
