@@ -13,15 +13,13 @@ import * as Schema from "effect/Schema"
 import { AgentId, BuildId, ChatId, OperationId, OwnerId, WorkspaceId } from "./Ids.ts"
 import * as Recovery from "./Recovery.ts"
 
-const Id = "chat-workspace/domain/Errors"
-
 /**
  * The chat has no workspace, or it was deleted.
  *
  * @since 0.1.0
  * @category errors
  */
-export class NoWorkspace extends Schema.TaggedError<NoWorkspace>(`${Id}/NoWorkspace`)("NoWorkspace", {
+export class NoWorkspace extends Schema.TaggedError<NoWorkspace>()("NoWorkspace", {
   workspaceId: Schema.NullOr(WorkspaceId)
 }, { httpApiStatus: 409 }) {
   readonly code = "no_workspace"
@@ -76,7 +74,7 @@ const noAgent: Readonly<Record<NoAgentReason, { readonly message: string; readon
  * @since 0.1.0
  * @category errors
  */
-export class NoWorkspaceAgent extends Schema.TaggedError<NoWorkspaceAgent>(`${Id}/NoWorkspaceAgent`)(
+export class NoWorkspaceAgent extends Schema.TaggedError<NoWorkspaceAgent>()(
   "NoWorkspaceAgent",
   {
     workspaceId: WorkspaceId,
@@ -121,7 +119,7 @@ export type Evidence = typeof Evidence.Type
  * @since 0.1.0
  * @category errors
  */
-export class AgentDisconnected extends Schema.TaggedError<AgentDisconnected>(`${Id}/AgentDisconnected`)(
+export class AgentDisconnected extends Schema.TaggedError<AgentDisconnected>()(
   "AgentDisconnected",
   {
     workspaceId: WorkspaceId,
@@ -158,7 +156,7 @@ export class AgentDisconnected extends Schema.TaggedError<AgentDisconnected>(`${
  * @since 0.1.0
  * @category errors
  */
-export class DialTimeout extends Schema.TaggedError<DialTimeout>(`${Id}/DialTimeout`)("DialTimeout", {
+export class DialTimeout extends Schema.TaggedError<DialTimeout>()("DialTimeout", {
   workspaceId: Schema.NullOr(WorkspaceId),
   agentId: Schema.NullOr(AgentId),
   after: Schema.DurationFromMillis
@@ -215,7 +213,7 @@ const dialFailed: Readonly<
  * @since 0.1.0
  * @category errors
  */
-export class DialFailed extends Schema.TaggedError<DialFailed>(`${Id}/DialFailed`)("DialFailed", {
+export class DialFailed extends Schema.TaggedError<DialFailed>()("DialFailed", {
   agentId: Schema.NullOr(AgentId),
   reason: DialFailedReason,
   cause: Schema.optionalKey(Schema.Defect()),
@@ -239,7 +237,7 @@ export class DialFailed extends Schema.TaggedError<DialFailed>(`${Id}/DialFailed
  * @since 0.1.0
  * @category errors
  */
-export class WorkspaceChanged extends Schema.TaggedError<WorkspaceChanged>(`${Id}/WorkspaceChanged`)(
+export class WorkspaceChanged extends Schema.TaggedError<WorkspaceChanged>()(
   "WorkspaceChanged",
   { chatId: ChatId },
   { httpApiStatus: 409 }
@@ -260,7 +258,7 @@ export class WorkspaceChanged extends Schema.TaggedError<WorkspaceChanged>(`${Id
  * @since 0.1.0
  * @category errors
  */
-export class AgentSelectionFailed extends Schema.TaggedError<AgentSelectionFailed>(`${Id}/AgentSelectionFailed`)(
+export class AgentSelectionFailed extends Schema.TaggedError<AgentSelectionFailed>()(
   "AgentSelectionFailed",
   { reason: Schema.Literals(["ambiguous", "noRootAgent"]), names: Schema.Array(Schema.String) },
   { httpApiStatus: 409 }
@@ -301,7 +299,7 @@ const bySent = (sent: Sent): Recovery.Recovery => sent === "notSent" ? Recovery.
  * @since 0.1.0
  * @category errors
  */
-export class CallInterrupted extends Schema.TaggedError<CallInterrupted>(`${Id}/CallInterrupted`)("CallInterrupted", {
+export class CallInterrupted extends Schema.TaggedError<CallInterrupted>()("CallInterrupted", {
   agentId: AgentId,
   operationId: Schema.NullOr(OperationId),
   sent: Sent
@@ -326,7 +324,7 @@ export class CallInterrupted extends Schema.TaggedError<CallInterrupted>(`${Id}/
  * @since 0.1.0
  * @category errors
  */
-export class CallTimedOut extends Schema.TaggedError<CallTimedOut>(`${Id}/CallTimedOut`)("CallTimedOut", {
+export class CallTimedOut extends Schema.TaggedError<CallTimedOut>()("CallTimedOut", {
   agentId: AgentId,
   operationId: Schema.NullOr(OperationId),
   sent: Sent,
@@ -353,7 +351,7 @@ export class CallTimedOut extends Schema.TaggedError<CallTimedOut>(`${Id}/CallTi
  * @since 0.1.0
  * @category errors
  */
-export class AgentBusy extends Schema.TaggedError<AgentBusy>(`${Id}/AgentBusy`)("AgentBusy", {
+export class AgentBusy extends Schema.TaggedError<AgentBusy>()("AgentBusy", {
   limit: Schema.String
 }, { httpApiStatus: 429 }) {
   readonly code = "agent_busy"
@@ -396,7 +394,7 @@ export type FileErrorReason = typeof FileErrorReason.Type
  * @since 0.1.0
  * @category errors
  */
-export class FileError extends Schema.TaggedError<FileError>(`${Id}/FileError`)("FileError", {
+export class FileError extends Schema.TaggedError<FileError>()("FileError", {
   path: Schema.String,
   reason: FileErrorReason,
   detail: Schema.String,
@@ -419,7 +417,7 @@ export class FileError extends Schema.TaggedError<FileError>(`${Id}/FileError`)(
  * @since 0.1.0
  * @category errors
  */
-export class FileChanged extends Schema.TaggedError<FileChanged>(`${Id}/FileChanged`)("FileChanged", {
+export class FileChanged extends Schema.TaggedError<FileChanged>()("FileChanged", {
   path: Schema.String
 }, { httpApiStatus: 409 }) {
   readonly code = "file_changed"
@@ -438,7 +436,7 @@ export class FileChanged extends Schema.TaggedError<FileChanged>(`${Id}/FileChan
  * @since 0.1.0
  * @category errors
  */
-export class CommandNotFound extends Schema.TaggedError<CommandNotFound>(`${Id}/CommandNotFound`)("CommandNotFound", {
+export class CommandNotFound extends Schema.TaggedError<CommandNotFound>()("CommandNotFound", {
   command: Schema.String,
   detail: Schema.String
 }, { httpApiStatus: 422 }) {
@@ -458,7 +456,7 @@ export class CommandNotFound extends Schema.TaggedError<CommandNotFound>(`${Id}/
  * @since 0.1.0
  * @category errors
  */
-export class Unsupported extends Schema.TaggedError<Unsupported>(`${Id}/Unsupported`)("Unsupported", {
+export class Unsupported extends Schema.TaggedError<Unsupported>()("Unsupported", {
   feature: Schema.String
 }, { httpApiStatus: 501 }) {
   readonly code = "unsupported"
@@ -499,7 +497,7 @@ const operationRefused: Readonly<Record<OperationRefusedReason, string>> = {
  * @since 0.1.0
  * @category errors
  */
-export class OperationRefused extends Schema.TaggedError<OperationRefused>(`${Id}/OperationRefused`)(
+export class OperationRefused extends Schema.TaggedError<OperationRefused>()(
   "OperationRefused",
   { operationId: OperationId, reason: OperationRefusedReason },
   { httpApiStatus: 409 }
@@ -520,7 +518,7 @@ export class OperationRefused extends Schema.TaggedError<OperationRefused>(`${Id
  * @since 0.1.0
  * @category errors
  */
-export class StoreError extends Schema.TaggedError<StoreError>(`${Id}/StoreError`)("StoreError", {
+export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
   operation: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
 }, { httpApiStatus: 503 }) {
@@ -540,7 +538,7 @@ export class StoreError extends Schema.TaggedError<StoreError>(`${Id}/StoreError
  * @since 0.1.0
  * @category errors
  */
-export class BindingRefused extends Schema.TaggedError<BindingRefused>(`${Id}/BindingRefused`)("BindingRefused", {
+export class BindingRefused extends Schema.TaggedError<BindingRefused>()("BindingRefused", {
   chatId: ChatId,
   workspaceId: Schema.NullOr(WorkspaceId)
 }, { httpApiStatus: 404 }) {
@@ -560,7 +558,7 @@ export class BindingRefused extends Schema.TaggedError<BindingRefused>(`${Id}/Bi
  * @since 0.1.0
  * @category errors
  */
-export class WorkspaceRefused extends Schema.TaggedError<WorkspaceRefused>(`${Id}/WorkspaceRefused`)(
+export class WorkspaceRefused extends Schema.TaggedError<WorkspaceRefused>()(
   "WorkspaceRefused",
   { workspaceId: WorkspaceId, owner: OwnerId },
   { httpApiStatus: 404 }
@@ -581,7 +579,7 @@ export class WorkspaceRefused extends Schema.TaggedError<WorkspaceRefused>(`${Id
  * @since 0.1.0
  * @category errors
  */
-export class TokenRefused extends Schema.TaggedError<TokenRefused>(`${Id}/TokenRefused`)("TokenRefused", {
+export class TokenRefused extends Schema.TaggedError<TokenRefused>()("TokenRefused", {
   reason: Schema.Literals(["malformed", "unknown", "revoked"])
 }, { httpApiStatus: 401 }) {
   override get message(): string {
