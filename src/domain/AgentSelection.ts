@@ -15,7 +15,7 @@ import type { NoAgentReason, NoCurrentAgent } from "./Errors.ts"
 import type { WorkspaceId } from "./Ids.ts"
 
 /**
- * How to choose. The suffix is compared in any case and is `-chat` unless said otherwise.
+ * How to choose. The suffix is compared in any case and is `-chat` unless said otherwise; an empty one prefers nobody.
  *
  * @since 0.1.0
  * @category models
@@ -37,7 +37,7 @@ export const selectAgent = (
 ): Result.Result<Agent, AgentSelectionFailed> => {
   const suffix = (options?.preferredSuffix ?? "-chat").toLowerCase()
   const roots = agents.filter((agent) => agent.parentId === null).sort(byRank)
-  const preferred = roots.filter((agent) => agent.name.toLowerCase().endsWith(suffix))
+  const preferred = suffix === "" ? [] : roots.filter((agent) => agent.name.toLowerCase().endsWith(suffix))
   if (preferred.length > 1) {
     return Result.fail(new AgentSelectionFailed({ reason: "ambiguous", names: preferred.map((agent) => agent.name) }))
   }

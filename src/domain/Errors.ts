@@ -138,7 +138,7 @@ export class AgentDisconnected extends Schema.TaggedError<AgentDisconnected>()(
     const seconds = Math.round(Duration.toSeconds(this.unreachableFor))
     switch (this.evidence) {
       case "neverConnected":
-        return `The workspace runs, but its agent never connected (waited ${seconds} s longer than it may take).`
+        return `The workspace runs, but its agent has not connected once in ${seconds} s.`
       case "disconnected":
         return `The workspace runs, but its agent disconnected ${seconds} s ago.`
       case "silent":

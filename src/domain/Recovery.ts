@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Str from "effect/String"
 
 /**
  * The next step that has a chance to help.
@@ -154,7 +155,7 @@ export interface Audience {
  */
 export const explain = (error: Explainable, audience: Audience): string => {
   const tools = new Set(audience.toolNames)
-  const step = steps[error.recovery.action](error)
+  const step = steps[error.recovery.action](error, audience.child === true)
   const missing = step.tools.filter((tool) => !tools.has(tool))
   const next = missing.length === 0
     ? step.own
@@ -173,7 +174,7 @@ interface Step {
   readonly ask: string
 }
 
-const steps: Readonly<Record<Action, (error: Explainable) => Step>> = {
+const steps: Readonly<Record<Action, (error: Explainable, child: boolean) => Step>> = {
   create: () => ({
     tools: ["create_workspace"],
     own: "Call create_workspace.",
@@ -199,11 +200,14 @@ const steps: Readonly<Record<Action, (error: Explainable) => Step>> = {
     ask: "check whether the call took effect before it is repeated"
   }),
   "correct-call": () => ({ tools: [], own: "Correct the call.", ask: "" }),
-  "tell-user": (error) => ({
-    tools: [],
-    own: error.recovery.retry === "now-once" ? "If that fails too, tell the user." : "Tell the user.",
-    ask: ""
-  })
+  "tell-user": (error, child) => {
+    const tell = child ? "report it to the parent chat" : "tell the user"
+    return {
+      tools: [],
+      own: error.recovery.retry === "now-once" ? `If that fails too, ${tell}.` : `${Str.capitalize(tell)}.`,
+      ask: ""
+    }
+  }
 }
 
 const retries: Readonly<Record<Retry, string>> = {
