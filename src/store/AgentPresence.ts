@@ -131,7 +131,7 @@ const makeMemory = Effect.gen(function*() {
             ? "valid"
             : "replaced"
           verdicts.set(agentId, verdict)
-          if (row === undefined || verdict !== "valid") continue
+          if (row === undefined || verdict !== "valid" || row.agent.disconnectedAt !== null) continue
           const heard = DateTime.subtractDuration(now, age)
           const { lastConnectedAt } = row.agent
           store.agents.set(agentId, {
@@ -155,7 +155,7 @@ const makeMemory = Effect.gen(function*() {
     detach: ({ agentId, epoch }) =>
       Effect.map(DateTime.now, (now) => {
         const row = store.agents.get(agentId)
-        if (row === undefined || row.epoch !== epoch) return
+        if (row === undefined || row.epoch !== epoch || row.agent.disconnectedAt !== null) return
         store.agents.set(agentId, { ...row, agent: new Agent({ ...row.agent, disconnectedAt: now }) })
       })
   })

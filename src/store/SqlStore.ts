@@ -1,0 +1,42 @@
+/**
+ * All ports over one client of PostgreSQL, for an application that takes the whole.
+ *
+ * **Gotchas**
+ *
+ * Heartbeats should have a small pool of their own, lest living agents look dead when the application is busy:
+ * `Layer.merge(SqlStore.layer(), SqlAgentPresence.layer().pipe(Layer.provide(smallPool)))`, in this order.
+ *
+ * @since 0.1.0
+ */
+import * as Layer from "effect/Layer"
+import type * as SqlClient from "effect/sql/SqlClient"
+import type { AgentEnrollments } from "./AgentEnrollments.ts"
+import type { AgentPresence } from "./AgentPresence.ts"
+import type { ChatBindings } from "./ChatBindings.ts"
+import type { Chats } from "./Chats.ts"
+import type * as Migrations from "./Migrations.ts"
+import * as SqlAgentEnrollments from "./SqlAgentEnrollments.ts"
+import * as SqlAgentPresence from "./SqlAgentPresence.ts"
+import * as SqlChatBindings from "./SqlChatBindings.ts"
+import * as SqlChats from "./SqlChats.ts"
+import * as SqlWorkspaceAgents from "./SqlWorkspaceAgents.ts"
+import type { WorkspaceAgents } from "./WorkspaceAgents.ts"
+
+/**
+ * The ports, in one schema that `Migrations` has made.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Migrations.Options): Layer.Layer<
+  AgentEnrollments | AgentPresence | ChatBindings | Chats | WorkspaceAgents,
+  never,
+  SqlClient.SqlClient
+> =>
+  Layer.mergeAll(
+    SqlAgentEnrollments.layer(options),
+    SqlAgentPresence.layer(options),
+    SqlChatBindings.layer(options),
+    SqlChats.layer(options),
+    SqlWorkspaceAgents.layer(options)
+  )

@@ -1,0 +1,331 @@
+import { assert, describe, layer } from "@effect/vitest"
+import { DateTime, Duration, Effect, Option, Redacted } from "effect"
+import { statusAt } from "../../src/domain/AgentStatus.ts"
+import { TokenRefused } from "../../src/domain/Errors.ts"
+import { AgentEnrollments } from "../../src/store/AgentEnrollments.ts"
+import { AgentPresence } from "../../src/store/AgentPresence.ts"
+import { WorkspaceAgents } from "../../src/store/WorkspaceAgents.ts"
+import { emptyDatabase } from "../postgres.ts"
+import {
+  agentId,
+  build,
+  enrolled,
+  incarnation,
+  node,
+  onMemory,
+  onSql,
+  owner,
+  secretOf,
+  start,
+  stop,
+  StoreClock,
+  type Test,
+  workspace
+} from "./support.ts"
+
+const attach = Effect.fnUntraced(function*(agent: string, nodeName: string, incarnationName = "i") {
+  const presence = yield* AgentPresence
+  return yield* presence.attach({
+    agentId: agentId(agent),
+    nodeId: node(nodeName),
+    incarnation: incarnation(incarnationName)
+  })
+})
+
+const session = (agent: string, epoch: number, age: Duration.Input = 0) => ({
+  agentId: agentId(agent),
+  epoch,
+  age: Duration.fromInputUnsafe(age)
+})
+
+const beat = Effect.fnUntraced(function*(nodeName: string, ...sessions: ReadonlyArray<ReturnType<typeof session>>) {
+  const presence = yield* AgentPresence
+  const { verdicts } = yield* presence.beat({ nodeId: node(nodeName), sessions, waiting: [] })
+  return sessions.map(({ agentId }) => verdicts.get(agentId))
+})
+
+const elsewhere = Effect.fnUntraced(function*(nodeName: string, agent: string, waited: Duration.Input) {
+  const presence = yield* AgentPresence
+  const answer = yield* presence.beat({
+    nodeId: node(nodeName),
+    sessions: [],
+    waiting: [{ agentId: agentId(agent), age: Duration.fromInputUnsafe(waited) }]
+  })
+  return answer.elsewhere
+})
+
+const detach = Effect.fnUntraced(function*(agent: string, epoch: number) {
+  const presence = yield* AgentPresence
+  yield* presence.detach({ agentId: agentId(agent), epoch })
+})
+
+const rowOf = Effect.fnUntraced(function*(agent: string) {
+  const agents = yield* WorkspaceAgents
+  return Option.getOrThrow(yield* agents.agent(agentId(agent)))
+})
+
+const statusOf = Effect.fnUntraced(function*(agent: string) {
+  const row = yield* rowOf(agent)
+  return statusAt(row.agent, row.asOf, Duration.seconds(30)).status
+})
+
+const token = (agent: string, secret: number) => ({
+  agentId: agentId(agent),
+  secret: Redacted.make(new Uint8Array(32).fill(secret))
+})
+
+const presenceContract = (test: Test): void => {
+  test(
+    "a token opens for its own agent alone, and not after a later build",
+    Effect.gen(function*() {
+      const presence = yield* AgentPresence
+      const enrollments = yield* AgentEnrollments
+      yield* enrollments.recordStart({
+        workspaceId: workspace("w"),
+        owner: owner("ann"),
+        buildId: build("b1"),
+        agents: [
+          enrolled("a1", { secretHash: yield* secretOf(1) }),
+          enrolled("a2", { secretHash: yield* secretOf(2) })
+        ]
+      })
+      assert.strictEqual(yield* presence.verify(token("a1", 1)), agentId("a1"))
+      const unknown = new TokenRefused({ reason: "unknown" })
+      // Another agent's secret, a wrong one, the bytes of the dummy that an unknown agent is compared with.
+      for (const wrong of [token("a1", 2), token("a2", 1), token("a1", 0), token("nobody", 1), token("nobody", 0)]) {
+        assert.deepStrictEqual(yield* Effect.flip(presence.verify(wrong)), unknown)
+      }
+      yield* stop("w", "b2")
+      assert.deepStrictEqual(
+        yield* Effect.flip(presence.verify(token("a1", 1))),
+        new TokenRefused({ reason: "revoked" })
+      )
+      // That it was revoked is told to its holder only.
+      assert.deepStrictEqual(yield* Effect.flip(presence.verify(token("a1", 2))), unknown)
+    })
+  )
+
+  test(
+    "attaching counts the epoch, names the incarnation before, and connects",
+    Effect.gen(function*() {
+      yield* start("w", "b1", "a")
+      assert.deepStrictEqual(yield* attach("a", "n1", "i1"), { epoch: 1, previous: null })
+      assert.strictEqual(yield* statusOf("a"), "connected")
+      assert.deepStrictEqual(yield* attach("a", "n1", "i1"), { epoch: 2, previous: incarnation("i1") })
+      assert.deepStrictEqual(yield* attach("a", "n2", "i2"), { epoch: 3, previous: incarnation("i1") })
+      assert.deepStrictEqual(yield* attach("a", "n2", "i3"), { epoch: 4, previous: incarnation("i2") })
+    })
+  )
+
+  test(
+    "the first connection is kept, the last one moves",
+    Effect.gen(function*() {
+      const clock = yield* StoreClock
+      yield* start("w", "b1", "a")
+      yield* attach("a", "n")
+      yield* clock.pass("1 minute")
+      yield* attach("a", "n")
+      const { agent } = yield* rowOf("a")
+      assert(agent.firstConnectedAt !== null && agent.lastConnectedAt !== null)
+      assert.isAtLeast(Duration.toMillis(DateTime.distance(agent.firstConnectedAt, agent.lastConnectedAt)), 60_000)
+    })
+  )
+
+  test(
+    "an agent that is revoked or unknown does not attach",
+    Effect.gen(function*() {
+      yield* start("w", "b1", "a")
+      yield* start("w", "b2", "other")
+      const refused = new TokenRefused({ reason: "revoked" })
+      assert.deepStrictEqual(yield* Effect.flip(attach("a", "n")), refused)
+      assert.deepStrictEqual(yield* Effect.flip(attach("nobody", "n")), refused)
+      assert.strictEqual((yield* rowOf("a")).agent.lastConnectedAt, null)
+    })
+  )
+
+  test(
+    "a heartbeat keeps its agents connected, by the age of what was heard, and moves nothing back",
+    Effect.gen(function*() {
+      const clock = yield* StoreClock
+      yield* start("w", "b1", "a")
+      const { epoch } = yield* attach("a", "n")
+      yield* clock.pass("40 seconds")
+      assert.strictEqual(yield* statusOf("a"), "disconnected")
+      assert.deepStrictEqual(yield* beat("n", session("a", epoch, "10 seconds")), ["valid"])
+      const { agent, asOf } = yield* rowOf("a")
+      assert.strictEqual(statusAt(agent, asOf, Duration.seconds(30)).status, "connected")
+      assert(agent.lastConnectedAt !== null)
+      const age = Duration.toMillis(DateTime.distance(agent.lastConnectedAt, asOf))
+      assert.isAtLeast(age, 10_000)
+      assert.isAtMost(age, 10_000 + Duration.toMillis(clock.slack))
+
+      assert.deepStrictEqual(yield* beat("n", session("a", epoch, "25 seconds")), ["valid"])
+      assert.deepStrictEqual((yield* rowOf("a")).agent.lastConnectedAt, agent.lastConnectedAt)
+    })
+  )
+
+  test(
+    "a heartbeat of many answers for each of its sessions",
+    Effect.gen(function*() {
+      yield* start("w", "b1", "revoked")
+      const revoked = yield* attach("revoked", "n")
+      yield* start("w", "b2", "valid", "replaced")
+      const valid = yield* attach("valid", "n")
+      const replaced = yield* attach("replaced", "n")
+      yield* attach("replaced", "n")
+      assert.deepStrictEqual(
+        yield* beat(
+          "n",
+          session("revoked", revoked.epoch),
+          session("valid", valid.epoch, "2.5 seconds"),
+          session("replaced", replaced.epoch),
+          session("nobody", 1)
+        ),
+        ["revoked", "valid", "replaced", "revoked"]
+      )
+    })
+  )
+
+  test(
+    "the newest of two nodes wins, and the other one, frozen and thawed, changes nothing",
+    Effect.gen(function*() {
+      const clock = yield* StoreClock
+      yield* start("w", "b1", "a")
+      const frozen = yield* attach("a", "n1")
+      yield* clock.pass("1 minute")
+      const living = yield* attach("a", "n2")
+      yield* clock.pass("20 seconds")
+      const before = (yield* rowOf("a")).agent
+      // Thawed, it still believes in its session.
+      assert.deepStrictEqual(yield* beat("n1", session("a", frozen.epoch)), ["replaced"])
+      yield* detach("a", frozen.epoch)
+      assert.deepStrictEqual((yield* rowOf("a")).agent, before)
+      assert.strictEqual(yield* statusOf("a"), "connected")
+      assert.deepStrictEqual(yield* beat("n2", session("a", living.epoch)), ["valid"])
+    })
+  )
+
+  test(
+    "a detached agent is disconnected, until it attaches again",
+    Effect.gen(function*() {
+      const clock = yield* StoreClock
+      yield* start("w", "b1", "a")
+      const first = yield* attach("a", "n")
+      yield* detach("a", first.epoch)
+      assert.strictEqual(yield* statusOf("a"), "disconnected")
+      const { disconnectedAt } = (yield* rowOf("a")).agent
+      assert(disconnectedAt !== null)
+      yield* clock.pass("5 seconds")
+      // Said twice it is still since the first time.
+      yield* detach("a", first.epoch)
+      const { agent, asOf } = yield* rowOf("a")
+      assert(agent.disconnectedAt !== null)
+      assert.isAtLeast(Duration.toMillis(DateTime.distance(agent.disconnectedAt, asOf)), 5000)
+      yield* attach("a", "n")
+      assert.strictEqual(yield* statusOf("a"), "connected")
+    })
+  )
+
+  test(
+    "a heartbeat that was on its way when its session detached connects nothing",
+    Effect.gen(function*() {
+      const clock = yield* StoreClock
+      yield* start("w", "b1", "a")
+      const { epoch } = yield* attach("a", "n")
+      yield* clock.pass("5 seconds")
+      yield* detach("a", epoch)
+      yield* clock.pass("5 seconds")
+      yield* beat("n", session("a", epoch))
+      assert.strictEqual(yield* statusOf("a"), "disconnected")
+    })
+  )
+
+  test(
+    "a waiting dial hears of another node that attached its agent after the wait began",
+    Effect.gen(function*() {
+      const clock = yield* StoreClock
+      yield* start("w", "b1", "a")
+      assert.deepStrictEqual(yield* elsewhere("n1", "a", "10 seconds"), [])
+      const { epoch } = yield* attach("a", "n2")
+      yield* clock.pass("10 seconds")
+      // Its wait began later: the other node may be gone by now.
+      assert.deepStrictEqual(yield* elsewhere("n1", "a", "5 seconds"), [])
+      assert.deepStrictEqual(yield* elsewhere("n1", "a", "20 seconds"), [agentId("a")])
+      // A heartbeat proves that it is not.
+      yield* beat("n2", session("a", epoch, "9 seconds"))
+      assert.deepStrictEqual(yield* elsewhere("n1", "a", "5 seconds"), [agentId("a")])
+    })
+  )
+
+  test(
+    "a waiting dial does not hear of its own node, of a session that ended, or of an agent that is not there",
+    Effect.gen(function*() {
+      yield* start("w", "b1", "a")
+      yield* attach("a", "n1")
+      assert.deepStrictEqual(yield* elsewhere("n1", "a", "10 seconds"), [])
+      const { epoch } = yield* attach("a", "n2")
+      yield* detach("a", epoch)
+      assert.deepStrictEqual(yield* elsewhere("n1", "a", "10 seconds"), [])
+      assert.deepStrictEqual(yield* elsewhere("n1", "nobody", "10 seconds"), [])
+    })
+  )
+
+  test(
+    "a heartbeat of a session that was replaced does not count as heard",
+    Effect.gen(function*() {
+      const clock = yield* StoreClock
+      yield* start("w", "b1", "a")
+      const old = yield* attach("a", "n2")
+      yield* attach("a", "n2")
+      yield* clock.pass("10 seconds")
+      yield* beat("n2", session("a", old.epoch))
+      assert.deepStrictEqual(yield* elsewhere("n1", "a", "5 seconds"), [])
+    })
+  )
+
+  test(
+    "of many that attach at once each has its own epoch, and each knows the one before it",
+    Effect.gen(function*() {
+      yield* start("w", "b1", "a")
+      const names = Array.from({ length: 16 }, (_, index) => `i${index}`)
+      const attached = yield* Effect.forEach(
+        names,
+        (name) => Effect.map(attach("a", "n", name), (attached) => ({ ...attached, name })),
+        { concurrency: "unbounded" }
+      )
+      const inOrder = attached.toSorted((left, right) => left.epoch - right.epoch)
+      assert.deepStrictEqual(inOrder.map(({ epoch }) => epoch), names.map((_, index) => index + 1))
+      assert.deepStrictEqual(
+        inOrder.map(({ previous }) => previous),
+        [null, ...inOrder.slice(0, -1).map(({ name }) => incarnation(name))]
+      )
+    })
+  )
+
+  test(
+    "nodes that beat for the same agents, in any order, while builds revoke them, all get their answers",
+    Effect.gen(function*() {
+      const names = Array.from({ length: 40 }, (_, index) => `a${index}`)
+      yield* Effect.forEach(names, (name) => start(`w-${name}`, `b-${name}`, name))
+      yield* Effect.forEach(names, (name) => attach(name, "n"), { concurrency: "unbounded" })
+      const sessions = names.map((name) => session(name, 1))
+      const beats = Array.from(
+        { length: 12 },
+        (_, index) => beat(`n${index}`, ...(index % 2 === 0 ? sessions : sessions.toReversed()))
+      )
+      const builds = names.slice(0, 20).map((name) => start(`w-${name}`, `c-${name}`, `next-${name}`))
+      yield* Effect.all([...beats, ...builds], { concurrency: "unbounded", discard: true })
+      assert.deepStrictEqual(
+        yield* beat("n", ...sessions),
+        names.map((_, index) => index < 20 ? "revoked" : "valid")
+      )
+    })
+  )
+}
+
+describe("AgentPresence in memory", () => presenceContract(onMemory))
+
+layer(emptyDatabase(), { excludeTestServices: true, timeout: "60 seconds" })(
+  "AgentPresence in PostgreSQL",
+  (it) => presenceContract(onSql(it))
+)
