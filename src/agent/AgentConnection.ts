@@ -159,3 +159,13 @@ export interface AgentConnection {
   readonly processes: Processes
   readonly files: Files
 }
+
+export {
+  /**
+   * A connection over three functions of one's own: run a command, read a file, write a file.
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
+  make as fromExec
+} from "./ExecConnection.ts"

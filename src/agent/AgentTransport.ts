@@ -5,11 +5,13 @@
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { DialFailed } from "../domain/Errors.ts"
 import type { AgentId, Incarnation } from "../domain/Ids.ts"
 import type { AgentConnection } from "./AgentConnection.ts"
+import * as ExecConnection from "./ExecConnection.ts"
 import type { Feature } from "./Feature.ts"
 
 /**
@@ -55,3 +57,44 @@ export class AgentTransport extends Context.Service<AgentTransport, {
   /** What its connections can do at most. */
   readonly features: ReadonlySet<Feature>
 }>()("chat-workspace/agent/AgentTransport") {}
+
+/**
+ * A transport over commands run elsewhere: ssh, `docker exec`, the SDK of a sandbox service.
+ *
+ * `open` finds the place of an agent and may acquire into the scope of the dial. Outcomes of operations are remembered
+ * per agent, whichever connection they were made on, for the last 1,000 agents.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromExec = (
+  open: (agentId: AgentId) => Effect.Effect<ExecConnection.Exec, DialFailed, Scope.Scope>
+): AgentTransport["Service"] => {
+  const memories = new Map<AgentId, ExecConnection.Memory>()
+  const memoryOf = (agentId: AgentId): ExecConnection.Memory => {
+    const memory = memories.get(agentId) ?? ExecConnection.makeMemory()
+    // Set anew, so that the first key is the one that was used longest ago.
+    memories.delete(agentId)
+    memories.set(agentId, memory)
+    const oldest = memories.size > rememberedAgents ? memories.keys().next().value : undefined
+    if (oldest !== undefined) memories.delete(oldest)
+    return memory
+  }
+  return AgentTransport.of({
+    dial: (agentId) => Effect.map(open(agentId), (exec) => ExecConnection.make(agentId, exec, memoryOf(agentId))),
+    presence: () => "unknown",
+    features: ExecConnection.features
+  })
+}
+
+/**
+ * The same as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerExec = (
+  open: (agentId: AgentId) => Effect.Effect<ExecConnection.Exec, DialFailed, Scope.Scope>
+): Layer.Layer<AgentTransport> => Layer.sync(AgentTransport, () => fromExec(open))
+
+const rememberedAgents = 1000

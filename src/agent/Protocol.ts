@@ -251,7 +251,7 @@ export const FileStat = Schema.Struct({
   name: Schema.String,
   type: Schema.Literals(["file", "directory", "symlink", "other"]),
   size: Schema.Natural,
-  modifiedAtMillis: Schema.Number,
+  modifiedAtMillis: Schema.Finite,
   mode: Schema.Natural
 })
 
