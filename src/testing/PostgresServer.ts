@@ -203,6 +203,8 @@ const initialize = Effect.fnUntraced(function*(options: {
   if (Fs.existsSync(data)) return
   const unfinished = `${data}.new`
   yield* prepare(() => {
+    // The mode is for this folder alone: the account must still be able to pass through those above it.
+    Fs.mkdirSync(Path.dirname(home), { recursive: true })
     Fs.mkdirSync(home, { recursive: true, mode: 0o700 })
     own(home, account)
     Fs.rmSync(unfinished, { recursive: true, force: true })

@@ -1,0 +1,590 @@
+/**
+ * What every transport has to keep, as cases to run against one's own.
+ *
+ * The kit knows no test framework: a case is a name and an Effect that fails with `KitFailure`. A transport is asked only
+ * for what it declares: each case names the features it needs, and the verbs of the harness (an agent that arrives late,
+ * a link that is cut, a program that freezes) that a transport may not have.
+ *
+ * **Example** (With any runner of tests)
+ *
+ * ```ts
+ * import { AgentTransportKit } from "chat-workspace/testing"
+ * import { Effect } from "effect"
+ *
+ * declare const harness: AgentTransportKit.Harness
+ *
+ * for (const { name, run } of AgentTransportKit.casesFor(harness)) {
+ *   test(name, () => Effect.runPromise(Effect.scoped(run)))
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { AgentConnection, Command } from "../agent/AgentConnection.ts"
+import type { AgentTransport } from "../agent/AgentTransport.ts"
+import type { Feature } from "../agent/Feature.ts"
+import type { ProcessEvent } from "../agent/Protocol.ts"
+import type { DialFailed } from "../domain/Errors.ts"
+import { OperationId } from "../domain/Ids.ts"
+import type { AgentId } from "../domain/Ids.ts"
+
+/**
+ * A case that a transport does not keep.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class KitFailure extends Data.TaggedError("KitFailure")<{
+  readonly expectation: string
+  readonly actual: unknown
+}> {
+  override get message(): string {
+    return `${this.expectation}, but it was ${JSON.stringify(this.actual) ?? String(this.actual)}`
+  }
+}
+
+/**
+ * Commands that the agents of the harness understand.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Commands {
+  /** Prints the text and exits with the code. */
+  readonly print: (text: string, code: number) => Command["argv"]
+  /** Prints something else whenever it runs. */
+  readonly unique: Command["argv"]
+  /** Runs until it is ended. */
+  readonly endless: Command["argv"]
+  /** A program that is not there. */
+  readonly missing: Command["argv"]
+}
+
+/**
+ * The same for agents that have a POSIX shell.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const shellCommands: Commands = {
+  print: (text, code) => ["sh", "-c", `printf %s "$0"; exit ${code}`, text],
+  unique: ["sh", "-c", "printf '%s ' $$; date +%s%N"],
+  endless: ["sleep", "600"],
+  missing: ["chat-workspace-kit-no-such-program"]
+}
+
+/**
+ * A transport and the hands on its agents. Verbs that are left out skip their cases. What an agent's life needs is
+ * acquired into the scope of its case.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Harness {
+  readonly transport: AgentTransport["Service"]
+  readonly commands: Commands
+  /** A path at the agent that no case used before, in a folder that exists. */
+  readonly path: (name: string) => string
+  /** An agent that is there. */
+  readonly up: Effect.Effect<AgentId, unknown, Scope.Scope>
+  /** An agent that is not there, and comes when `arrive` says so. */
+  readonly absent?: Effect.Effect<AgentId, unknown, Scope.Scope> | undefined
+  readonly arrive?: ((agentId: AgentId) => Effect.Effect<void, unknown, Scope.Scope>) | undefined
+  /** Cuts the link; the program lives on and comes back. */
+  readonly drop?: ((agentId: AgentId) => Effect.Effect<void, unknown, Scope.Scope>) | undefined
+  /** Opens a newer session beside the one there is. */
+  readonly replace?: ((agentId: AgentId) => Effect.Effect<void, unknown, Scope.Scope>) | undefined
+  /** The program stops to answer, and goes on. */
+  readonly freeze?: ((agentId: AgentId) => Effect.Effect<void, unknown, Scope.Scope>) | undefined
+  readonly thaw?: ((agentId: AgentId) => Effect.Effect<void, unknown, Scope.Scope>) | undefined
+}
+
+/**
+ * The verbs that a case may need.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Verb = "absent" | "arrive" | "drop" | "replace" | "freeze" | "thaw"
+
+/**
+ * One expectation, ready to run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Case {
+  readonly name: string
+  readonly run: Effect.Effect<void, unknown, Scope.Scope>
+}
+
+interface Definition {
+  readonly name: string
+  readonly features: ReadonlyArray<Feature>
+  readonly verbs: ReadonlyArray<Verb>
+  readonly run: (kit: Kit) => Effect.Effect<void, unknown, Scope.Scope>
+}
+
+/** The harness with every verb there: those that a case does not name are not called. */
+type Kit = { readonly [K in keyof Harness]-?: NonNullable<Harness[K]> } & {
+  readonly connect: Effect.Effect<AgentConnection, unknown, Scope.Scope>
+  readonly dial: (agentId: AgentId) => Effect.Effect<AgentConnection, DialFailed | Cause.TimeoutError, Scope.Scope>
+}
+
+/**
+ * The cases whose features the transport declares and whose verbs the harness has.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const casesFor = (harness: Harness): ReadonlyArray<Case> => {
+  const missing = (verb: string): () => Effect.Effect<never, KitFailure> => () =>
+    Effect.fail(new KitFailure({ expectation: "a case names the verbs it uses", actual: verb }))
+  const dial: Kit["dial"] = (agentId) => Effect.timeout(harness.transport.dial(agentId), patience)
+  const kit: Kit = {
+    ...harness,
+    absent: harness.absent ?? missing("absent")(),
+    arrive: harness.arrive ?? missing("arrive"),
+    drop: harness.drop ?? missing("drop"),
+    replace: harness.replace ?? missing("replace"),
+    freeze: harness.freeze ?? missing("freeze"),
+    thaw: harness.thaw ?? missing("thaw"),
+    dial,
+    connect: Effect.flatMap(harness.up, dial)
+  }
+  return definitions
+    .filter(({ features, verbs }) =>
+      features.every((feature) => harness.transport.features.has(feature)) &&
+      verbs.every((verb) => harness[verb] !== undefined)
+    )
+    .map(({ name, run }) => ({ name, run: Effect.timeout(run(kit), caseTimeout) }))
+}
+
+/** What a step may take that should take next to nothing. */
+const patience = Duration.seconds(5)
+
+const caseTimeout = Duration.seconds(20)
+
+/** Random, since an agent remembers the ids of earlier runs of the kit. */
+const operation: Effect.Effect<OperationId> = Effect.flatMap(
+  SecureRandom.SecureRandom,
+  (random) => random.uuidV4()
+).pipe(Effect.map((uuid) => OperationId.make(`kit-${uuid}`)), Effect.provide(SecureRandom.layerWebCrypto))
+
+const expect = (expectation: string, actual: unknown, expected: unknown): Effect.Effect<void, KitFailure> =>
+  Equal.equals(actual, expected) ? Effect.void : Effect.fail(new KitFailure({ expectation, actual }))
+
+/** The tag of the failure, with its reason where it has one; a success has none. */
+const failureOf = <A, R>(
+  call: Effect.Effect<A, { readonly _tag: string; readonly reason?: unknown }, R>
+): Effect.Effect<string, never, R> =>
+  Effect.match(call, {
+    onSuccess: () => "success",
+    onFailure: ({ _tag, reason }) => typeof reason === "string" ? `${_tag} ${reason}` : _tag
+  })
+
+const textOf = (events: ReadonlyArray<ProcessEvent>): string => {
+  const decoder = new TextDecoder()
+  return events.map((event) => event._tag === "Data" ? decoder.decode(event.bytes, { stream: true }) : "").join("") +
+    decoder.decode()
+}
+
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+/** More than one chunk, and characters of several bytes across its border. */
+const longText = "häuser – 工作区 – ".repeat(20_000)
+
+const definition = (
+  name: string,
+  needs: ReadonlyArray<Feature | Verb>,
+  run: (kit: Kit) => Effect.Effect<void, unknown, Scope.Scope>
+): Definition => ({
+  name,
+  features: needs.filter(isFeature),
+  verbs: needs.filter((need): need is Verb => !isFeature(need)),
+  run
+})
+
+const isFeature = (need: Feature | Verb): need is Feature =>
+  need === "run" || need === "processes" || need === "files" || need === "directories" || need === "mcp"
+
+const definitions: ReadonlyArray<Definition> = [
+  definition(
+    "a dial of an agent that is there opens a connection to it",
+    [],
+    Effect.fnUntraced(function*({ dial, transport, up }) {
+      const agentId = yield* up
+      const connection = yield* dial(agentId)
+      yield* expect("the connection is to the agent that was dialed", connection.agentId, agentId)
+      yield* expect("it is not closed", connection.liveness() === "closed", false)
+      yield* expect("the agent is not called absent", transport.presence(agentId) === "absent", false)
+      const more = Array.from(connection.features).filter((feature) => !transport.features.has(feature))
+      yield* expect("it can do no more than its transport declares", more.length, 0)
+    })
+  ),
+  definition(
+    "what is not declared is unsupported, and says so at once",
+    [],
+    Effect.fnUntraced(function*({ commands, connect }) {
+      const { features, files, processes } = yield* connect
+      const id = yield* operation
+      const calls: ReadonlyArray<readonly [Feature, Effect.Effect<unknown, { readonly _tag: string }>]> = [
+        ["run", processes.run({ id, argv: commands.endless })],
+        ["processes", processes.start({ id, argv: commands.endless })],
+        ["processes", processes.output(id)],
+        ["processes", Stream.runDrain(processes.follow(id))],
+        ["processes", processes.list],
+        ["processes", processes.signal(id, "SIGTERM")],
+        ["files", files.read("x")],
+        ["files", files.write({ id, path: "x", bytes: new Uint8Array() })],
+        ["files", files.edit({ id, files: [] })],
+        ["directories", files.stat("x")],
+        ["directories", files.list("x")]
+      ]
+      for (const [feature, call] of calls) {
+        if (features.has(feature)) continue
+        yield* expect(
+          `a call that needs ${feature} fails with Unsupported`,
+          yield* Effect.timeout(failureOf(call), patience),
+          "Unsupported"
+        )
+      }
+    })
+  ),
+  definition(
+    "a command answers its output and its code",
+    ["run"],
+    Effect.fnUntraced(function*({ commands, connect }) {
+      const { processes } = yield* connect
+      const result = yield* processes.run({ id: yield* operation, argv: commands.print("grüße", 3) })
+      yield* expect("the code is that of the command", result.code, 3)
+      yield* expect("the output is that of the command", textOf(result.output.pieces), "grüße")
+      yield* expect("the state is the end", result.output.state._tag, "Exited")
+    })
+  ),
+  definition(
+    "an operation id runs its command once, and another command not at all",
+    ["run"],
+    Effect.fnUntraced(function*({ commands, connect }) {
+      const { processes } = yield* connect
+      const id = yield* operation
+      const first = yield* processes.run({ id, argv: commands.unique })
+      const again = yield* processes.run({ id, argv: commands.unique })
+      yield* expect(
+        "the same id answers the first outcome",
+        textOf(again.output.pieces),
+        textOf(first.output.pieces)
+      )
+      const other = yield* processes.run({ id: yield* operation, argv: commands.unique })
+      yield* expect(
+        "another id runs it anew",
+        textOf(other.output.pieces) === textOf(first.output.pieces),
+        false
+      )
+      yield* expect(
+        "the same id for another command is refused",
+        yield* failureOf(processes.run({ id, argv: commands.print("other", 0) })),
+        "OperationRefused conflict"
+      )
+    })
+  ),
+  definition(
+    "a program that is not there is CommandNotFound",
+    ["run"],
+    Effect.fnUntraced(function*({ commands, connect }) {
+      const { processes } = yield* connect
+      yield* expect(
+        "the failure is CommandNotFound",
+        yield* failureOf(processes.run({ id: yield* operation, argv: commands.missing })),
+        "CommandNotFound"
+      )
+    })
+  ),
+  definition(
+    "a deadline is kept, and says that the command may have run",
+    ["run"],
+    Effect.fnUntraced(function*({ commands, connect }) {
+      const { processes } = yield* connect
+      const id = yield* operation
+      const error = yield* processes.run({ id, argv: commands.endless }, { timeout: "300 millis" }).pipe(
+        Effect.flip,
+        Effect.timeout(patience)
+      )
+      yield* expect("the failure is CallTimedOut", error._tag, "CallTimedOut")
+      if (error._tag !== "CallTimedOut") return
+      yield* expect("it names the operation", error.operationId, id)
+      yield* expect("it says that the command may have run", error.sent, "mayHaveRun")
+      const next = yield* processes.run({ id: yield* operation, argv: commands.print("next", 0) })
+      yield* expect("the connection is as good as before", textOf(next.output.pieces), "next")
+    })
+  ),
+  definition(
+    "an interrupted command gives its caller back at once",
+    ["run"],
+    Effect.fnUntraced(function*({ commands, connect }) {
+      const { processes } = yield* connect
+      const call = yield* Effect.forkChild(processes.run({ id: yield* operation, argv: commands.endless }))
+      yield* Effect.sleep("100 millis")
+      yield* Effect.timeout(Fiber.interrupt(call), patience)
+      const next = yield* processes.run({ id: yield* operation, argv: commands.print("next", 0) })
+      yield* expect("the connection is as good as before", textOf(next.output.pieces), "next")
+    })
+  ),
+  definition(
+    "a started process is listed, followed to its end, and its output kept",
+    ["processes"],
+    Effect.fnUntraced(function*({ commands, connect }) {
+      const { processes } = yield* connect
+      const id = yield* operation
+      yield* processes.start({ id, argv: commands.print("kept output", 4) })
+      const events = yield* Effect.timeout(Stream.runCollect(processes.follow(id)), patience)
+      const last = events.at(-1)
+      yield* expect("a follower hears the output", textOf(events), "kept output")
+      yield* expect("a follower hears the end last", last?._tag === "Exited" ? last.code : last?._tag, 4)
+      const kept = yield* processes.output(id, { from: 5 })
+      yield* expect("the output is there by id, from an offset on", textOf(kept.pieces), "output")
+      yield* expect("it is listed", (yield* processes.list).some((info) => info.id === id), true)
+      yield* expect(
+        "a start that is repeated answers the present state",
+        (yield* processes.start({ id, argv: commands.print("kept output", 4) }))._tag,
+        "Exited"
+      )
+    })
+  ),
+  definition(
+    "a process runs on by itself until it is signalled",
+    ["processes"],
+    Effect.fnUntraced(function*({ commands, connect }) {
+      const { processes } = yield* connect
+      const id = yield* operation
+      const argv = commands.endless
+      yield* expect("it runs", (yield* processes.start({ id, argv }))._tag, "Running")
+      yield* expect("its output is there without waiting", (yield* processes.output(id)).state._tag, "Running")
+      yield* processes.signal(id, "SIGKILL")
+      const events = yield* Effect.timeout(Stream.runCollect(processes.follow(id)), patience)
+      const last = events.at(-1)
+      yield* expect("it ended by the signal", last?._tag === "Exited" ? last.signal : last?._tag, "SIGKILL")
+    })
+  ),
+  definition(
+    "a deadline leaves the process running under its id",
+    ["run", "processes"],
+    Effect.fnUntraced(function*({ commands, connect }) {
+      const { processes } = yield* connect
+      const id = yield* operation
+      yield* failureOf(processes.run({ id, argv: commands.endless }, { timeout: "300 millis" }))
+      yield* expect("it still runs", (yield* processes.output(id)).state._tag, "Running")
+      yield* processes.signal(id, "SIGKILL")
+    })
+  ),
+  definition(
+    "an id that was never seen is refused as unknown",
+    ["processes"],
+    Effect.fnUntraced(function*({ connect }) {
+      const { processes } = yield* connect
+      yield* expect(
+        "its output is refused",
+        yield* failureOf(processes.output(yield* operation)),
+        "OperationRefused unknown"
+      )
+    })
+  ),
+  definition(
+    "a file is written and read, whole and in part",
+    ["files"],
+    Effect.fnUntraced(function*({ connect, path }) {
+      const { files } = yield* connect
+      const file = path("written")
+      const bytes = bytesOf(longText)
+      const version = yield* files.write({ id: yield* operation, path: file, bytes })
+      const whole = yield* files.read(file)
+      yield* expect("what is read is what was written", new TextDecoder().decode(whole.bytes), longText)
+      yield* expect("its size is known", whole.size, bytes.length)
+      yield* expect("its version is the one that the write answered", whole.version, version)
+      const part = yield* files.read(file, { offset: 300_000, limit: 100 })
+      yield* expect("a part has its offset", part.offset, 300_000)
+      yield* expect(
+        "a part is what lies there",
+        Array.from(part.bytes).join(),
+        Array.from(bytes.slice(300_000, 300_100)).join()
+      )
+      const empty = path("empty")
+      yield* files.write({ id: yield* operation, path: empty, bytes: new Uint8Array() })
+      yield* expect("an empty file is one", (yield* files.read(empty)).size, 0)
+      yield* expect(
+        "a file that is not there is notFound",
+        yield* failureOf(files.read(path("missing"))),
+        "FileError notFound"
+      )
+    })
+  ),
+  definition(
+    "a write happens once by its id, and only on the version it expects",
+    ["files"],
+    Effect.fnUntraced(function*({ connect, path }) {
+      const { files } = yield* connect
+      const file = path("once")
+      const id = yield* operation
+      const write = files.write({ id, path: file, bytes: bytesOf("first"), expect: "absent" })
+      const first = yield* write
+      yield* files.write({ id: yield* operation, path: file, bytes: bytesOf("second"), expect: first })
+      yield* expect("the same id answers what the first came to", yield* write, first)
+      const content = yield* files.read(file)
+      yield* expect("and writes nothing again", new TextDecoder().decode(content.bytes), "second")
+      for (const expectation of ["absent", first] as const) {
+        yield* expect(
+          "a file that is another than expected is left alone",
+          yield* failureOf(
+            files.write({ id: yield* operation, path: file, bytes: bytesOf("third"), expect: expectation })
+          ),
+          "FileChanged"
+        )
+      }
+    })
+  ),
+  definition(
+    "edits are checked together before the first file is changed",
+    ["files"],
+    Effect.fnUntraced(function*({ connect, path }) {
+      const { files } = yield* connect
+      const [one, two] = [path("one"), path("two")]
+      const text = (file: string) => Effect.map(files.read(file), ({ bytes }) => new TextDecoder().decode(bytes))
+      yield* files.write({ id: yield* operation, path: one, bytes: bytesOf("a b a") })
+      yield* files.write({ id: yield* operation, path: two, bytes: bytesOf("c") })
+      yield* expect(
+        "a text that is not there fails all",
+        yield* failureOf(files.edit({
+          id: yield* operation,
+          files: [
+            { path: one, edits: [{ find: "b", replace: "x" }] },
+            { path: two, edits: [{ find: "nowhere", replace: "x" }] }
+          ]
+        })),
+        "FileError noMatch"
+      )
+      yield* expect("nothing was changed", yield* text(one), "a b a")
+      yield* expect(
+        "a text that is there twice is not guessed at",
+        yield* failureOf(
+          files.edit({ id: yield* operation, files: [{ path: one, edits: [{ find: "a", replace: "x" }] }] })
+        ),
+        "FileError manyMatches"
+      )
+      const versions = yield* files.edit({
+        id: yield* operation,
+        files: [
+          { path: one, edits: [{ find: "a", replace: "x", all: true }, { find: "b", replace: "y" }] },
+          { path: two, edits: [{ find: "c", replace: "$& z" }] }
+        ]
+      })
+      yield* expect("all are edited", [yield* text(one), yield* text(two)].join(), "x y x,$& z")
+      yield* expect("the versions are those of the files", versions[1], (yield* files.read(two)).version)
+    })
+  ),
+  definition(
+    "stat and list tell what stands at a path",
+    ["files", "directories"],
+    Effect.fnUntraced(function*({ connect, path }) {
+      const { files } = yield* connect
+      const file = path("stat")
+      yield* files.write({ id: yield* operation, path: file, bytes: bytesOf("12345") })
+      const stat = yield* files.stat(file)
+      yield* expect("a file has its type and size", `${stat.type} ${stat.size}`, "file 5")
+      yield* expect(
+        "nothing is notFound",
+        yield* failureOf(files.stat(path("missing"))),
+        "FileError notFound"
+      )
+      const folder = file.slice(0, Math.max(0, file.lastIndexOf("/")))
+      const { entries } = yield* files.list(folder === "" ? "." : folder)
+      const names = entries.map(({ name }) => name)
+      yield* expect("a listing names the file", names.includes(file.slice(file.lastIndexOf("/") + 1)), true)
+      yield* expect("and is sorted by name", names.join(), names.toSorted().join())
+    })
+  ),
+  definition(
+    "a dial of an agent that is not there waits, and ends at once when it is interrupted",
+    ["absent"],
+    Effect.fnUntraced(function*({ absent, transport }) {
+      const agentId = yield* absent
+      const dial = yield* Effect.forkChild(transport.dial(agentId))
+      yield* Effect.sleep("100 millis")
+      yield* expect("it waits", dial.pollUnsafe()?._tag, undefined)
+      yield* Effect.timeout(Fiber.interrupt(dial), patience)
+      yield* expect("the agent is not called live", transport.presence(agentId) === "live", false)
+    })
+  ),
+  definition(
+    "all dials that wait are answered when the agent comes",
+    ["absent", "arrive"],
+    Effect.fnUntraced(function*({ absent, arrive, transport }) {
+      const agentId = yield* absent
+      const scope = yield* Effect.scope
+      const dials = yield* Effect.forEach(
+        [1, 2, 3],
+        () => Effect.forkChild(Scope.provide(transport.dial(agentId), scope))
+      )
+      yield* Effect.sleep("50 millis")
+      yield* arrive(agentId)
+      for (const dial of dials) {
+        const connection = yield* Effect.timeout(Fiber.join(dial), patience)
+        yield* expect("each leads to the agent", connection.agentId, agentId)
+      }
+    })
+  ),
+  definition(
+    "a connection whose link is cut says so, and the agent can be dialed again",
+    ["drop"],
+    Effect.fnUntraced(function*({ dial, drop, up }) {
+      const agentId = yield* up
+      const connection = yield* dial(agentId)
+      yield* drop(agentId)
+      yield* expect("the reason is that it was lost", yield* Effect.timeout(connection.closed, patience), "lost")
+      yield* expect("it is closed", connection.liveness(), "closed")
+      const next = yield* dial(agentId)
+      yield* expect("the next one is not", next.liveness() === "closed", false)
+    })
+  ),
+  definition(
+    "a newer session takes the place of the one there is",
+    ["replace"],
+    Effect.fnUntraced(function*({ dial, replace, up }) {
+      const agentId = yield* up
+      const connection = yield* dial(agentId)
+      yield* replace(agentId)
+      yield* expect("the old connection was replaced", yield* Effect.timeout(connection.closed, patience), "replaced")
+      const next = yield* dial(agentId)
+      yield* expect("the next one is open", next.liveness() === "closed", false)
+    })
+  ),
+  definition(
+    "calls to a frozen agent end at their deadline, and work when it is thawed",
+    ["run", "freeze", "thaw"],
+    Effect.fnUntraced(function*({ commands, dial, freeze, thaw, up }) {
+      const agentId = yield* up
+      const { processes } = yield* dial(agentId)
+      yield* freeze(agentId)
+      const error = yield* processes.run({ id: yield* operation, argv: commands.print("x", 0) }, {
+        timeout: "300 millis"
+      })
+        .pipe(Effect.flip, Effect.timeout(patience))
+      yield* expect("the failure is CallTimedOut", error._tag, "CallTimedOut")
+      yield* thaw(agentId)
+      const { processes: again } = yield* dial(agentId)
+      const next = yield* Effect.timeout(
+        again.run({ id: yield* operation, argv: commands.print("thawed", 0) }),
+        patience
+      )
+      yield* expect("it answers again", textOf(next.output.pieces), "thawed")
+    })
+  )
+]
