@@ -374,6 +374,13 @@ describe("WorkspaceError", () => {
       assert.strictEqual(caught, "stopped")
     }))
 
+  it("durations travel in milliseconds", () => {
+    const encoded = Schema.encodeSync(WorkspaceError)(disconnected("silent", true))
+    assert.deepInclude(encoded, { _tag: "AgentDisconnected", unreachableFor: 95_000 })
+    const timeout = new DialTimeout({ workspaceId, agentId, after: Duration.millis(30_001) })
+    assert.deepInclude(Schema.encodeSync(WorkspaceError)(timeout), { _tag: "DialTimeout", after: 30_001 })
+  })
+
   it("causes are kept over the wire, of the transport and of the store beside it", () => {
     const error = new DialFailed({
       agentId,

@@ -21,6 +21,6 @@ describe("ids", () => {
     assert.isTrue(accepts("x".repeat(128)))
     assert.isFalse(accepts("x".repeat(129)))
     assert.isFalse(accepts(1))
-    assert.strictEqual(Schema.decodeUnknownSync(id)("  Ünï/códe 'quoted' \n"), "  Ünï/códe 'quoted' \n")
+    assert.strictEqual(Schema.decodeSync(id)("  Ünï/códe 'quoted' \n"), "  Ünï/códe 'quoted' \n")
   })
 })
