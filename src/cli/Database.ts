@@ -1,0 +1,127 @@
+/**
+ * The database of the command line: the one that is named, or a PostgreSQL of its own in a local folder.
+ *
+ * @since 0.1.0
+ */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Flag from "effect/cli/Flag"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import * as Redacted from "effect/Redacted"
+import * as SqlClient from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import type { AgentEnrollments } from "../store/AgentEnrollments.ts"
+import type { AgentPresence } from "../store/AgentPresence.ts"
+import type { ChatBindings } from "../store/ChatBindings.ts"
+import type { Chats } from "../store/Chats.ts"
+import * as SqlAgentEnrollments from "../store/SqlAgentEnrollments.ts"
+import * as SqlAgentPresence from "../store/SqlAgentPresence.ts"
+import * as SqlChatBindings from "../store/SqlChatBindings.ts"
+import * as SqlChats from "../store/SqlChats.ts"
+import * as SqlWorkspaceAgents from "../store/SqlWorkspaceAgents.ts"
+import type { WorkspaceAgents } from "../store/WorkspaceAgents.ts"
+import * as PostgresServer from "../testing/PostgresServer.ts"
+
+/**
+ * The flags that name a database.
+ *
+ * @since 0.1.0
+ * @category flags
+ */
+export const flags = {
+  databaseUrl: Flag.Redacted("database-url").pipe(
+    Flag.withDescription("PostgreSQL to use; also DATABASE_URL. Without it an own one is started in --data"),
+    Flag.withFallbackConfig(Config.Redacted("DATABASE_URL")),
+    Flag.optional
+  ),
+  schema: Flag.String("schema").pipe(
+    Flag.withDescription("Schema in which all tables stand"),
+    Flag.withDefault("chat_workspace")
+  ),
+  data: Flag.Path("data", { pathType: "directory", mustExist: false }).pipe(
+    Flag.withDescription("Folder of the own database, kept from one run to the next"),
+    Flag.withDefault(".chat-workspace/postgres")
+  )
+}
+
+/**
+ * Where the database is. One of our own lives as long as the scope of whoever starts it, and others on this machine find
+ * it by the address in its folder, which only they can read who can read the folder.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const locate = Effect.fnUntraced(function*(options: {
+  readonly databaseUrl: Option.Option<Redacted.Redacted<string>>
+  readonly data: string
+}) {
+  if (Option.isSome(options.databaseUrl)) return { url: options.databaseUrl.value, own: false }
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const address = path.join(options.data, "url")
+  const running = yield* Effect.option(fs.readFileString(address))
+  if (Option.isSome(running) && (yield* answers(Redacted.make(running.value)))) {
+    return { url: Redacted.make(running.value), own: true }
+  }
+  const server = yield* PostgresServer.make({ directory: options.data })
+  yield* Effect.acquireRelease(
+    fs.writeFileString(address, Redacted.value(server.url), { mode: 0o600 }),
+    () => Effect.ignore(fs.remove(address))
+  )
+  return { url: server.url, own: true }
+})
+
+/** An address whose server is gone may have been left by a process that was killed. */
+const answers = (url: Redacted.Redacted<string>): Effect.Effect<boolean> =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) => sql`select 1`).pipe(
+    Effect.provide(layerClient(url, { name: "probe", maxConnections: 1 })),
+    Effect.timeout("3 seconds"),
+    Effect.isSuccess
+  )
+
+/**
+ * A pool. Statements that a server could not finish in time are ended by it too.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerClient = (
+  url: Redacted.Redacted<string>,
+  options: { readonly name: string; readonly maxConnections: number }
+): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, SqlError> =>
+  PgClient.layer({
+    url,
+    applicationName: `chat-workspace ${options.name}`,
+    maxConnections: options.maxConnections,
+    connectTimeout: "3 seconds",
+    keepAlive: "10 seconds",
+    startupParameters: {
+      statement_timeout: "10s",
+      lock_timeout: "3s",
+      idle_in_transaction_session_timeout: "10s"
+    }
+  })
+
+/**
+ * The stores over one database. Heartbeats have a small pool of their own, so that busy chats never hold them up.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerStores = (
+  url: Redacted.Redacted<string>,
+  options: { readonly schema: string }
+): Layer.Layer<ChatBindings | WorkspaceAgents | Chats | AgentEnrollments | AgentPresence, SqlError> =>
+  Layer.merge(
+    Layer.mergeAll(
+      SqlChatBindings.layer(options),
+      SqlWorkspaceAgents.layer(options),
+      SqlChats.layer(options),
+      SqlAgentEnrollments.layer(options)
+    ).pipe(Layer.provide(layerClient(url, { name: "chats", maxConnections: 10 }))),
+    SqlAgentPresence.layer(options).pipe(Layer.provide(layerClient(url, { name: "presence", maxConnections: 3 })))
+  )
