@@ -20,12 +20,12 @@ const ServerLive = NodeHttpServer.layer(() => createServer({ maxHeaderSize: 16_3
 })
 const StoresLive = SqlStore.layer().pipe(Layer.provide(Migrations.layerMigrations()))
 
-export const AppLive = Layer.mergeAll(ChatWorkspaces.layer, Enrollment.layer, AgentGateway.layerDrain()).pipe(
-  Layer.provideMerge(AgentGateway.layer()),
-  Layer.provideMerge(StoresLive),
+const RoutesLive = Layer.merge(ChatWorkspaces.layer, Enrollment.layer).pipe(Layer.provideMerge(AgentGateway.layer()))
+
+export const AppLive = AgentGateway.layerDrain().pipe(
+  Layer.provideMerge(HttpRouter.serve(RoutesLive)), // below the drain, so that it closes when the agents have left
+  Layer.provide([StoresLive, ServerLive]),
   Layer.provide(DatabaseLive)
 )
 
-if (import.meta.main) {
-  NodeRuntime.runMain(Layer.launch(HttpRouter.serve(AppLive).pipe(Layer.provide(ServerLive))))
-}
+if (import.meta.main) NodeRuntime.runMain(Layer.launch(AppLive))

@@ -234,11 +234,13 @@ const run = (
   args: ReadonlyArray<string>
 ): Effect.Effect<void, PostgresServerError> =>
   Effect.callback((resume) => {
+    // In a group of its own: it starts servers, which would go on writing when it alone was killed.
     const child = spawn(Path.join(bin, step), args, {
       ...account,
       cwd,
       env: environment,
-      stdio: ["ignore", "ignore", "pipe"]
+      stdio: ["ignore", "ignore", "pipe"],
+      detached: true
     })
     let log = ""
     child.stderr.on("data", (chunk) => {
@@ -249,7 +251,12 @@ const run = (
       "close",
       (code) => resume(code === 0 ? Effect.void : Effect.fail(new PostgresServerError({ step, log })))
     )
-    return Effect.sync(() => child.kill("SIGKILL"))
+    return Effect.callback((resume) => {
+      // Closed only when the last of the group has let go of its standard error.
+      child.once("close", () => resume(Effect.void))
+      if (child.pid === undefined || child.exitCode !== null) return resume(Effect.void)
+      process.kill(-child.pid, "SIGKILL")
+    })
   })
 
 // What is thrown away need not survive a loss of power.
