@@ -2,9 +2,9 @@
  * Everything that can go wrong between a chat and its workspace, one flat error per outcome that a caller or a model
  * branches on.
  *
- * Each error has a stable `code` for dashboards and a `recovery` that says what to do next; `Recovery.explain` makes the
- * text for a model of it and `forUser` is the short one for a person. They are results of a tool call, never the end of
- * a turn.
+ * Each error that a chat can meet has a stable `code` for dashboards and a `recovery` that says what to do next;
+ * `Recovery.explain` makes the text for a model of it and `forUser` is the short one for a person. They are results of a
+ * tool call, never the end of a turn.
  *
  * @since 0.1.0
  */
