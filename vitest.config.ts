@@ -13,6 +13,7 @@ export default defineConfig({
     ]
   },
   test: {
+    silent: "passed-only",
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/globalSetup.ts"]
   }
