@@ -7,10 +7,12 @@ import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Schema from "effect/Schema"
 import { AgentGateway } from "../agent/AgentGateway.ts"
 import * as ChatExplanation from "../dial/ChatExplanation.ts"
+import * as DialMetrics from "../dial/DialMetrics.ts"
 import { ChatId } from "../domain/Ids.ts"
 import { ChatBindings } from "../store/ChatBindings.ts"
 
@@ -48,8 +50,10 @@ const ChatParams = HttpRouter.schemaPathParams(Schema.Struct({ chatId: ChatId })
  * @category layers
  */
 export const layerOperator: Layer.Layer<never, never, HttpRouter.HttpRouter | ChatExplanation.ChatExplanation> = Layer
-  .merge(
+  .mergeAll(
     PrometheusMetrics.layerHttp(),
+    // Read once, so that a node on which nothing was dialed shows zero, and not nothing.
+    Layer.effectDiscard(Metric.value(DialMetrics.waiters)),
     Layer.unwrap(Effect.map(ChatExplanation.ChatExplanation, ({ explain }) =>
       HttpRouter.add(
         "GET",

@@ -7,8 +7,10 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
 import * as Console from "effect/Console"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as AgentGateway from "../../agent/AgentGateway.ts"
 import * as GatewayConfig from "../../agent/GatewayConfig.ts"
@@ -40,6 +42,22 @@ const layerBounds = Layer.mergeAll(
 )
 
 const loopback = "127.0.0.1"
+
+/** Serves routes for the life of the scope; answers where. */
+const listen = <R>(routes: Layer.Layer<never, never, HttpRouter.HttpRouter | R>, at: GatewayServer.Options) =>
+  Layer.build(
+    HttpRouter.serve(routes, {
+      disableListenLog: true,
+      disableLogger: true,
+      // The longest id as it stands in an address: 128 characters of three bytes, each byte as %xx.
+      routerConfig: { maxParamLength: 128 * 9 }
+    }).pipe(
+      Layer.provideMerge(GatewayServer.layer(at))
+    )
+  ).pipe(Effect.map((context) => {
+    const { address } = Context.get(context, HttpServer.HttpServer)
+    return `${at.host}:${"port" in address ? address.port : at.port}`
+  }))
 
 /**
  * @since 0.1.0
@@ -73,26 +91,25 @@ export const command = Command.make(
         Effect.provide(Database.layerClient(url, { name: "migrate", maxConnections: 1 }))
       )
     }
-    const agents = HttpRouter.serve(Layer.merge(AgentGateway.layerRoute(), Routes.layerHealth), {
-      disableListenLog: true,
-      disableLogger: true
-    }).pipe(Layer.provide(GatewayServer.layer({ host, port })))
-    const operators = HttpRouter.serve(Routes.layerOperator, { disableListenLog: true, disableLogger: true }).pipe(
-      Layer.provide(GatewayServer.layer({ host: loopback, port: operatorPort }))
-    )
-    const announced = Layer.effectDiscard(Console.log(
-      [
-        `Agents      ws://${host}:${port}/agent`,
-        `Health      http://${host}:${port}/healthz and /readyz`,
-        `Operators   http://${loopback}:${operatorPort}/metrics and /explain/<chat>`,
-        `Database    ${own ? `PostgreSQL in ${data}` : `the given one, schema ${schema}`}`
-      ].join("\n")
-    ))
+    const agents = listen(Layer.merge(AgentGateway.layerRoute(), Routes.layerHealth), { host, port })
+    const operators = listen(Routes.layerOperator, { host: loopback, port: operatorPort })
+    // Announced with the ports that they have, which port 0 leaves to the system.
+    const servers = Layer.effectDiscard(Effect.gen(function*() {
+      const agentsAt = yield* agents
+      const operatorsAt = yield* operators
+      yield* Console.log(
+        [
+          `Agents      ws://${agentsAt}/agent`,
+          `Health      http://${agentsAt}/healthz and /readyz`,
+          `Operators   http://${operatorsAt}/metrics and /explain/<chat>`,
+          `Database    ${own ? `PostgreSQL in ${data}` : `the given one, schema ${schema}`}`
+        ].join("\n")
+      )
+    }))
     return yield* Layer.launch(
-      announced.pipe(
-        // Released first: the agents are asked to leave before the server stops listening.
-        Layer.provideMerge(AgentGateway.layerDrain()),
-        Layer.provideMerge(Layer.merge(agents, operators)),
+      // Released first: the agents are asked to leave before the server stops listening.
+      AgentGateway.layerDrain().pipe(
+        Layer.provideMerge(servers),
         Layer.provide(ChatExplanation.layer),
         Layer.provide(ChatWorkspaces.layer),
         Layer.provide(AgentGateway.layerTransport()),

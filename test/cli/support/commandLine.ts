@@ -1,0 +1,123 @@
+/** The command line as a process of its own, from source, in an empty folder and a small environment. */
+import { Deferred, Effect } from "effect"
+import type { Scope } from "effect"
+import { spawn } from "node:child_process"
+import { chmodSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Running {
+  readonly signal: (name: NodeJS.Signals) => Effect.Effect<void>
+  readonly ended: Effect.Effect<Ended>
+  /** What it has printed so far. */
+  readonly output: () => Omit<Ended, "code">
+}
+
+export interface Options {
+  readonly env?: Readonly<Record<string, string>> | undefined
+  readonly cwd?: string | undefined
+  readonly program?: string | undefined
+}
+
+const main = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url))
+
+/** A folder that others may enter, as a PostgreSQL that must not run as root does. */
+export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => {
+    const path = mkdtempSync(Path.join(tmpdir(), "chat-workspace-cli-"))
+    chmodSync(path, 0o755)
+    return path
+  }),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+/** Starts it; the end of the scope kills it. */
+export const start = Effect.fnUntraced(function*(
+  args: ReadonlyArray<string>,
+  options: Options = {}
+): Effect.fn.Return<Running, never, Scope.Scope> {
+  const cwd = options.cwd ?? (yield* folder)
+  const ended = Deferred.makeUnsafe<Ended>()
+  let stdout = ""
+  let stderr = ""
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      const child = spawn(process.execPath, [options.program ?? main, ...args], {
+        cwd,
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { PATH: process.env["PATH"], HOME: cwd, ...options.env }
+      })
+      child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text))
+      child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text))
+      child.once("close", (code) => Deferred.doneUnsafe(ended, Effect.succeed({ code, stdout, stderr })))
+      return child
+    }),
+    (child) => Effect.andThen(Effect.sync(() => child.kill("SIGKILL")), Deferred.await(ended))
+  )
+  return {
+    signal: (name) => Effect.sync(() => child.kill(name)),
+    ended: Deferred.await(ended),
+    output: () => ({ stdout, stderr })
+  }
+})
+
+/** Runs it to its end, which must come within 20 s. */
+export const run = (args: ReadonlyArray<string>, options?: Options): Effect.Effect<Ended> =>
+  Effect.scoped(Effect.flatMap(start(args, options), ({ ended }) => Effect.orDie(Effect.timeout(ended, "20 seconds"))))
+
+/** Where a server listens. */
+export interface Server extends Running {
+  readonly agents: string
+  readonly health: string
+  readonly operators: string
+  readonly operatorPort: string
+}
+
+/** `serve` on free ports, when it has said that it listens. */
+export const serve = Effect.fnUntraced(function*(options?: Options): Effect.fn.Return<Server, never, Scope.Scope> {
+  const running = yield* start(["serve", "--port", "0", "--operator-port", "0"], options)
+  const [, port, operatorPort] = yield* until(
+    "serve listens",
+    () =>
+      /^Agents +ws:\/\/127\.0\.0\.1:(\d+)\/agent$[^]*^Operators +http:\/\/127\.0\.0\.1:(\d+)\/[^]*^Database/m.exec(
+        running.output().stdout
+      ) ?? undefined
+  )
+  return {
+    ...running,
+    agents: `ws://127.0.0.1:${port}/agent`,
+    health: `http://127.0.0.1:${port}`,
+    operators: `http://127.0.0.1:${operatorPort}`,
+    operatorPort: String(operatorPort)
+  }
+})
+
+/** Looks until there is something to see; a defect when there is nothing within 10 s. */
+export const until = <A>(what: string, look: () => A | undefined | Promise<A | undefined>): Effect.Effect<A> =>
+  Effect.gen(function*() {
+    while (true) {
+      const seen = yield* Effect.promise(async () => look())
+      if (seen !== undefined) return seen
+      yield* Effect.sleep("25 millis")
+    }
+  }).pipe(
+    Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.die(new Error(`in vain: ${what}`)) })
+  )
+
+export interface Answer {
+  readonly status: number
+  readonly text: string
+}
+
+export const get = (url: string): Effect.Effect<Answer> =>
+  Effect.promise(async () => {
+    const response = await fetch(url, { signal: AbortSignal.timeout(10_000) })
+    return { status: response.status, text: await response.text() }
+  })
