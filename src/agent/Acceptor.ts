@@ -58,7 +58,15 @@ export const make = Effect.fnUntraced(function*(gateway: {
   const { admission, handshake, nodeId, scope, sessions } = gateway
   const links = new Set<Link.Link>()
   const lives = new Set<Fiber.Fiber<void>>()
+  // Of each agent apart: one that opens sockets and says nothing must not take the places of all.
+  const handshaking = new Map<AgentId, number>()
   let unauthenticated = 0
+
+  const handshakes = (agentId: AgentId, change: 1 | -1): void => {
+    const count = (handshaking.get(agentId) ?? 0) + change
+    if (count === 0) handshaking.delete(agentId)
+    else handshaking.set(agentId, count)
+  }
 
   const refused = (reason: string, agentId: AgentId | undefined): Effect.Effect<void> => {
     if (agentId !== undefined) sessions.noteRefusal(agentId, reason, clock.currentTimeMillisUnsafe())
@@ -69,6 +77,10 @@ export const make = Effect.fnUntraced(function*(gateway: {
         : Effect.logInfo("Agent refused", { "agent.id": agentId, "node.id": nodeId, reason })
     )
   }
+
+  const context = yield* Effect.context<never>()
+  /** In the step in which what is lent changes, not some steps later. */
+  const gauge = (): void => GatewayMetrics.sessions.updateUnsafe(sessions.count(), context)
 
   const lost = (session: Session, end: Link.End): Effect.Effect<void> =>
     Effect.andThen(
@@ -96,6 +108,7 @@ export const make = Effect.fnUntraced(function*(gateway: {
         if (session === undefined) return
         // In this order: who hears that the connection closed must not be lent it again.
         sessions.remove(session)
+        gauge()
         session.closeReason = end.reason
         Deferred.doneUnsafe(session.closed, Effect.succeed(end.reason))
       }
@@ -107,8 +120,10 @@ export const make = Effect.fnUntraced(function*(gateway: {
           session = attached
           if (Deferred.isDoneUnsafe(link.ended)) attached.closeReason = "lost"
         }).pipe(
-          Effect.andThen(Metric.update(GatewayMetrics.sessions, sessions.all().length)),
-          Effect.as(undefined),
+          Effect.map(() => {
+            gauge()
+            return undefined
+          }),
           Effect.catch((rejection) => {
             link.end(rejection.end)
             return Effect.as(refused(rejection.why, agentId), rejection)
@@ -137,57 +152,70 @@ export const make = Effect.fnUntraced(function*(gateway: {
       )
     })
 
-  const accept = Effect.gen(function*() {
-    if (sessions.isShutdown()) return yield* new Admission.Denied({ status: 503, reason: "shutdown" })
-    if (unauthenticated >= config.unauthenticated) {
-      return yield* new Admission.Denied({ status: 503, reason: "overloaded" })
-    }
-    unauthenticated += 1
-    let counted = true
-    const authenticated = (): void => {
-      if (counted) unauthenticated -= 1
-      counted = false
-    }
-    const { agentId, fiber, link } = yield* Effect.gen(function*() {
-      const agentId = yield* admission.verify
-      const request = yield* HttpServerRequest.HttpServerRequest
-      const socket = yield* Effect.mapError(
-        request.upgrade,
-        () => new Admission.Denied({ status: 400, reason: "notAnAgent", agentId })
-      )
-      let link: Link.Link | undefined
-      const fiber = yield* live(
-        agentId,
-        socket,
-        (made) => {
-          link = made
-          links.add(made)
-        },
-        authenticated,
-        () => destroy(request.source)
-      ).pipe(
-        Effect.ensuring(Effect.sync(() => {
-          authenticated()
-          if (link !== undefined) links.delete(link)
-          destroy(request.source)
-        })),
-        Effect.forkIn(scope)
-      )
-      lives.add(fiber)
-      fiber.addObserver(() => lives.delete(fiber))
-      return { agentId, fiber, link: () => link }
-    }).pipe(Effect.onError(() => Effect.sync(authenticated)))
-    yield* Fiber.await(fiber).pipe(
-      // The server lets go of its requests: without this it would wait for the socket for ever.
-      Effect.onInterrupt(() =>
-        Effect.sync(() =>
-          link()?.end({ reason: "lost", code: CloseCode.restarting, detail: "let go by the HTTP server" })
+  // Uninterruptible but for its waits, so that each place and each socket that is taken has an owner.
+  const accept = Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      if (sessions.isShutdown()) return yield* new Admission.Denied({ status: 503, reason: "shutdown" })
+      if (unauthenticated >= config.unauthenticated) {
+        return yield* new Admission.Denied({ status: 503, reason: "overloaded" })
+      }
+      unauthenticated += 1
+      let counted = true
+      let known: AgentId | undefined
+      const authenticated = (): void => {
+        if (!counted) return
+        counted = false
+        unauthenticated -= 1
+        if (known !== undefined) handshakes(known, -1)
+      }
+      const { agentId, fiber, link } = yield* Effect.gen(function*() {
+        const agentId = yield* restore(admission.verify)
+        // The gateway may have ended while the store was asked, and would leave the socket to nobody.
+        if (sessions.isShutdown()) return yield* new Admission.Denied({ status: 503, reason: "shutdown", agentId })
+        if ((handshaking.get(agentId) ?? 0) >= handshakesPerAgent) {
+          return yield* new Admission.Denied({ status: 503, reason: "overloaded", agentId })
+        }
+        known = agentId
+        handshakes(agentId, 1)
+        const request = yield* HttpServerRequest.HttpServerRequest
+        const socket = yield* Effect.mapError(
+          restore(request.upgrade),
+          () => new Admission.Denied({ status: 400, reason: "notAnAgent", agentId })
+        )
+        let link: Link.Link | undefined
+        const fiber = yield* live(
+          agentId,
+          socket,
+          (made) => {
+            link = made
+            links.add(made)
+          },
+          authenticated,
+          () => destroy(request.source)
+        ).pipe(
+          Effect.ensuring(Effect.sync(() => {
+            authenticated()
+            if (link !== undefined) links.delete(link)
+            destroy(request.source)
+          })),
+          Effect.forkIn(scope)
+        )
+        lives.add(fiber)
+        fiber.addObserver(() => lives.delete(fiber))
+        return { agentId, fiber, link: () => link }
+      }).pipe(Effect.onError(() => Effect.sync(authenticated)))
+      yield* restore(Fiber.await(fiber)).pipe(
+        // The server lets go of its requests: without this it would wait for the socket for ever.
+        Effect.onInterrupt(() =>
+          Effect.sync(() =>
+            link()?.end({ reason: "lost", code: CloseCode.restarting, detail: "let go by the HTTP server" })
+          )
         )
       )
-    )
-    yield* Effect.logDebug("Link closed", { "agent.id": agentId })
-    return HttpServerResponse.empty()
-  }).pipe(
+      yield* Effect.logDebug("Link closed", { "agent.id": agentId })
+      return HttpServerResponse.empty()
+    })
+  ).pipe(
     Effect.catchTag("Denied", (denied) => Effect.as(refused(denied.reason, denied.agentId), Admission.deny(denied))),
     Effect.annotateLogs({ module: "AgentGateway" })
   )
@@ -200,6 +228,9 @@ export const make = Effect.fnUntraced(function*(gateway: {
     settled: Effect.suspend(() => Effect.asVoid(Fiber.awaitAll(lives)))
   }
 })
+
+/** An agent has one link, and a second one while it moves. */
+const handshakesPerAgent = 8
 
 /** Servers whose requests have no such socket keep it until their peer closes. */
 const destroy = (source: object): void => {

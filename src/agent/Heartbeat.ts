@@ -92,7 +92,7 @@ export const run = Effect.fnUntraced(function*(node: {
     const oldest = (all: ReadonlyArray<{ readonly since: number }>): number =>
       now - all.reduce((first, { since }) => Math.min(first, since), now)
     return Effect.all([
-      Metric.update(GatewayMetrics.sessions, sessions.all().length),
+      Metric.update(GatewayMetrics.sessions, sessions.count()),
       Metric.update(GatewayMetrics.waiters, sessions.dialsWaiting()),
       Metric.update(GatewayMetrics.debts, debts.size()),
       Metric.update(GatewayMetrics.oldestWaiter, oldest(sessions.waiting())),

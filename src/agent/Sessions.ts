@@ -66,6 +66,8 @@ export interface Inspection {
 export interface Sessions {
   readonly current: (agentId: AgentId) => Session | undefined
   readonly all: () => ReadonlyArray<Session>
+  /** How many sessions are lent. */
+  readonly count: () => number
   /**
    * The agent's session, as soon as there is one. Fails with `overloaded` over a limit, and with the reason that
    * `refuse` or `shutdown` gives.
@@ -84,7 +86,7 @@ export interface Sessions {
   /** The agents that are waited for, with the beginning of the longest wait. */
   readonly waiting: () => ReadonlyArray<{ readonly agentId: AgentId; readonly since: number }>
   readonly dialsWaiting: () => number
-  /** Notes why a socket of the agent was turned away, for those who ask later. */
+  /** Notes why a socket of the agent was turned away, for those who ask later: for ten minutes, of the last 1,000. */
   readonly noteRefusal: (agentId: AgentId, reason: string, now: number) => void
   readonly inspect: (agentId: AgentId) => Inspection
   /** When a dial was last refused because another node holds its agent, in milliseconds of the clock. */
@@ -110,7 +112,6 @@ interface Entry {
   /** When one incarnation took the place of another that was still there. */
   changes: ReadonlyArray<number>
   refuseUntil: number
-  lastRefusal: { readonly reason: string; readonly at: number } | undefined
 }
 
 /**
@@ -124,6 +125,9 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
   const clock = yield* Clock.Clock
   const conflictWindow = Duration.toMillis(config.conflictWindow)
   const entries = new Map<AgentId, Entry>()
+  // Apart from the entries and bounded: who is refused may have made its id up.
+  const refusals = new Map<AgentId, { readonly reason: string; readonly at: number }>()
+  let lent = 0
   let dials = 0
   let closing = false
   let elsewhereAt: number | undefined
@@ -137,8 +141,7 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
       dials: 0,
       incompatibleUntil: 0,
       changes: [],
-      refuseUntil: 0,
-      lastRefusal: undefined
+      refuseUntil: 0
     }
     entries.set(agentId, entry)
     return entry
@@ -172,7 +175,7 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
       return Effect.sync(() => {
         leave(entry, waiter)
         // A dial of an agent that never comes must leave nothing behind.
-        if (isIdle(entry) && entry.lastRefusal === undefined && entry.changes.length === 0) entries.delete(agentId)
+        if (isIdle(entry) && entry.changes.length === 0) entries.delete(agentId)
       })
     })
 
@@ -182,6 +185,7 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
   return {
     current: (agentId) => entries.get(agentId)?.session,
     all: () => Array.from(entries.values()).flatMap(({ session }) => session === undefined ? [] : [session]),
+    count: () => lent,
     next: (agentId, kind) =>
       Effect.suspend(() => {
         const entry = entries.get(agentId)
@@ -208,6 +212,7 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
       const entry = entryOf(session.agentId)
       const old = entry.session
       if (closing || (old !== undefined && old.epoch > session.epoch)) return false
+      if (old === undefined) lent += 1
       entry.session = session
       entry.incompatibleUntil = 0
       if (old !== undefined) {
@@ -225,7 +230,9 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
     remove: (session) => {
       const entry = entries.get(session.agentId)
       // A session that was replaced ends late; the entry is another's by then.
-      if (entry?.session === session) entry.session = undefined
+      if (entry?.session !== session) return
+      entry.session = undefined
+      lent -= 1
     },
     incompatible: (agentId, now) => {
       const entry = entryOf(agentId)
@@ -244,22 +251,26 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
       }),
     dialsWaiting: () => dials,
     noteRefusal: (agentId, reason, now) => {
-      entryOf(agentId).lastRefusal = { reason, at: now }
+      // Set anew, so that the first key is the one that was refused longest ago.
+      refusals.delete(agentId)
+      refusals.set(agentId, { reason, at: now })
+      const oldest = refusals.size > refusalsLimit ? refusals.keys().next().value : undefined
+      if (oldest !== undefined) refusals.delete(oldest)
     },
     inspect: (agentId) => {
       const entry = entries.get(agentId)
       const dials = Array.from(entry?.waiters ?? []).filter(({ kind }) => kind === "dial")
-      return { session: entry?.session, dials: dials.map(({ since }) => since), lastRefusal: entry?.lastRefusal }
+      return { session: entry?.session, dials: dials.map(({ since }) => since), lastRefusal: refusals.get(agentId) }
     },
     elsewhereAt: () => elsewhereAt,
     expire: (now) => {
       for (const [agentId, entry] of entries) {
         entry.changes = entry.changes.filter((at) => now - at < conflictWindow)
-        if (entry.lastRefusal !== undefined && now - entry.lastRefusal.at >= refusalMemory) {
-          entry.lastRefusal = undefined
-        }
-        const remembers = entry.changes.length > 0 || entry.lastRefusal !== undefined
-        if (isIdle(entry) && !remembers && entry.incompatibleUntil <= now) entries.delete(agentId)
+        const remembers = entry.changes.length > 0 || entry.incompatibleUntil > now
+        if (isIdle(entry) && !remembers) entries.delete(agentId)
+      }
+      for (const [agentId, { at }] of refusals) {
+        if (now - at >= refusalMemory) refusals.delete(agentId)
       }
     },
     shutdown: () => {
@@ -272,6 +283,9 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
 
 /** How long the reason of a refusal is kept for those who ask why an agent does not come. */
 const refusalMemory = Duration.toMillis(Duration.minutes(10))
+
+/** Of how many agents, so that strangers with ids of their own making fill no memory. */
+const refusalsLimit = 1000
 
 const failed = (agentId: AgentId, reason: DialFailedReason): Effect.Effect<never, DialFailed> =>
   Effect.fail(new DialFailed({ agentId, reason }))

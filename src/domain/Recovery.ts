@@ -165,8 +165,14 @@ export const explain = (error: Explainable, audience: Audience): string => {
   const log = typeof error.logTail === "string" && error.logTail !== "" ? `\nEnd of the log:\n${error.logTail}` : ""
   const retry = retries[error.recovery.retry]
   const advice = error.recovery.retry === "now-once" ? [retry, next] : [next, retry]
-  return [error.message, ...advice].filter((part) => part !== "").join(" ") + log
+  return [shortened(error.message), ...advice].filter((part) => part !== "").join(" ") + log
 }
+
+/** Errors of calls are worded by the agent, which must not fill the model's memory with them. */
+const shortened = (message: string): string =>
+  message.length <= messageLimit ? message : `${message.slice(0, messageLimit)} …`
+
+const messageLimit = 4096
 
 interface Step {
   readonly tools: ReadonlyArray<string>

@@ -175,12 +175,13 @@ const make = Effect.gen(function*() {
     const opened = yield* RegularFile.open({ path, absolute: target })
     yield* check(path, opened, expect)
     const before = yield* RegularFile.readAll(path, opened, config.writeBytes)
+    const tooLarge = RegularFile.refused(path, "tooLarge", `is larger than ${config.writeBytes} bytes`)
+    // Before it is searched: of a larger file only the beginning was read, and a match may be behind it.
+    if (before.length > config.writeBytes) return yield* tooLarge
     const after = TextEdits.apply(before, edits)
     if (Result.isFailure(after)) return yield* RegularFile.refused(path, after.failure.reason, after.failure.detail)
     const bytes = after.success
-    if (Math.max(before.length, bytes.length) > config.writeBytes) {
-      return yield* RegularFile.refused(path, "tooLarge", `is larger than ${config.writeBytes} bytes`)
-    }
+    if (bytes.length > config.writeBytes) return yield* tooLarge
     return { path, target, bytes, replaces: opened.stat }
   })
 

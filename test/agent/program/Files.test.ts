@@ -405,7 +405,8 @@ describe("Files", () => {
         assert.strictEqual(yield* refusal(files.editFiles(good, bad("b", "two"))), "manyMatches")
         assert.strictEqual(yield* refusal(files.editFiles(good, bad("missing", "x"))), "notFound")
         assert.strictEqual(yield* refusal(files.editFiles(good, bad(".", "x"))), "notRegular")
-        assert.strictEqual(yield* refusal(files.editFiles(good, bad("large", "xx"))), "manyMatches")
+        assert.strictEqual(yield* refusal(files.editFiles(good, bad("large", "xx"))), "tooLarge")
+        assert.strictEqual(yield* refusal(files.editFiles(good, bad("large", "behind what is read"))), "tooLarge")
         assert.strictEqual(yield* refusal(files.editFiles(good, bad("b", "two t", "y".repeat(30)))), "tooLarge")
         assert.strictEqual(yield* refusal(files.editFiles(good, bad("./a", "one"))), "invalid")
         assert.deepStrictEqual(
