@@ -170,7 +170,7 @@ export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(Gat
 
 /**
  * Reads what an operator tunes: `GATEWAY_HEARTBEAT`, `GATEWAY_PING_INTERVAL`, `GATEWAY_PING_TIMEOUT`,
- * `GATEWAY_SHUTDOWN_DRAIN`, `GATEWAY_WAITERS` and `GATEWAY_RUN_TIMEOUT`.
+ * `GATEWAY_MOVE_WITHIN`, `GATEWAY_SHUTDOWN_DRAIN`, `GATEWAY_WAITERS` and `GATEWAY_RUN_TIMEOUT`.
  *
  * @since 0.1.0
  * @category configs
@@ -179,6 +179,7 @@ export const config: Config.Config<GatewayConfig> = Config.all({
   heartbeat: Config.withDefault(Config.Duration("GATEWAY_HEARTBEAT"), defaults.heartbeat),
   pingInterval: Config.withDefault(Config.Duration("GATEWAY_PING_INTERVAL"), defaults.pingInterval),
   pingTimeout: Config.withDefault(Config.Duration("GATEWAY_PING_TIMEOUT"), defaults.pingTimeout),
+  moveWithin: Config.withDefault(Config.Duration("GATEWAY_MOVE_WITHIN"), defaults.moveWithin),
   shutdownDrain: Config.withDefault(Config.Duration("GATEWAY_SHUTDOWN_DRAIN"), defaults.shutdownDrain),
   waiters: Config.withDefault(Config.Int("GATEWAY_WAITERS"), defaults.waiters),
   runTimeout: Config.withDefault(Config.Duration("GATEWAY_RUN_TIMEOUT"), defaults.runTimeout)
