@@ -118,7 +118,10 @@ export interface Processes {
  * @category models
  */
 export interface Files {
-  /** Reads a regular file, at most 1 MiB from `offset` on. */
+  /**
+   * Reads a regular file, whole or from `offset` on at most `limit` bytes, and never more than 1 MiB: a larger one fails
+   * with `FileError` (`tooLarge`) unless a range was asked for.
+   */
   readonly read: (
     path: string,
     options?: { readonly offset?: number | undefined; readonly limit?: number | undefined }

@@ -27,6 +27,7 @@ import type { AgentConnection, CloseReason, Command, Files, Processes, ProcessRe
 import type { Feature } from "./Feature.ts"
 import { FileVersion } from "./Protocol.ts"
 import type { FileEdit, OutputData } from "./Protocol.ts"
+import * as ReadRange from "./ReadRange.ts"
 
 /**
  * What a command came to. `code` is null where a signal ended it.
@@ -126,9 +127,17 @@ export const make = (agentId: AgentId, given: Exec, memory: Memory = makeMemory(
   const files: Files = {
     read: (path, options) =>
       Effect.flatMap(given.readFile(path), (bytes) => {
-        const offset = options?.offset ?? 0
-        const part = bytes.subarray(offset, offset + Math.min(options?.limit ?? readLimit, readLimit))
-        return Effect.map(versionOf(bytes), (version) => ({ bytes: part, offset, size: bytes.length, version }))
+        const range = ReadRange.make(options)
+        const { limit, offset } = range
+        return ReadRange.check(range, path, bytes.length).pipe(
+          Effect.andThen(versionOf(bytes)),
+          Effect.map((version) => ({
+            bytes: bytes.subarray(offset, offset + limit),
+            offset,
+            size: bytes.length,
+            version
+          }))
+        )
       }),
     write: ({ bytes, expect, id, path }) =>
       memory.writes(
@@ -149,7 +158,6 @@ export const make = (agentId: AgentId, given: Exec, memory: Memory = makeMemory(
   return { agentId, features, liveness: () => ended ? "closed" : "unknown", closed, processes, files }
 }
 
-const readLimit = 1024 * 1024
 const writeLimit = 10 * 1024 * 1024
 const remembered = 1000
 

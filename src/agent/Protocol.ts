@@ -312,6 +312,12 @@ export const ReadPart = Schema.Union([
 ])
 
 /**
+ * @since 0.1.0
+ * @category models
+ */
+export type ReadPart = typeof ReadPart.Type
+
+/**
  * What an operation has come to, for a caller that has only its id. `AgentRestarted`: an earlier incarnation ran it.
  *
  * @since 0.1.0

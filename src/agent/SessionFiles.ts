@@ -16,18 +16,11 @@ import * as Calls from "./Calls.ts"
 import { Handed } from "./Link.ts"
 import type { Handing } from "./Link.ts"
 import { chunkLimit } from "./Protocol.ts"
-import type { FileVersion, Incarnation } from "./Protocol.ts"
+import type { FileVersion, Incarnation, ReadPart } from "./Protocol.ts"
+import * as ReadRange from "./ReadRange.ts"
 import { fits, needs, sizeOf } from "./SessionProcesses.ts"
 import type { Means } from "./SessionProcesses.ts"
 import type { Session } from "./Sessions.ts"
-
-/**
- * Bytes that one read answers, at most.
- *
- * @since 0.1.0
- * @category constants
- */
-export const readLimit = 1024 * 1024
 
 /**
  * Bytes that one write takes, at most.
@@ -57,7 +50,7 @@ export const make = (home: Session, { calls, config }: Means): Files => {
   const read: Files["read"] = (path, options) =>
     calls.make(
       { method: "read", home, operationId: null, deadline, repeat: "always" },
-      (session) => content(session, path, options?.offset ?? 0, Math.min(options?.limit ?? readLimit, readLimit))
+      (session) => content(session, path, ReadRange.make(options))
     )
 
   const write: Files["write"] = ({ bytes, expect, id, path }) =>
@@ -154,27 +147,27 @@ const putPart = (
 const content = Effect.fnUntraced(function*(
   session: Session,
   path: string,
-  offset: number,
-  limit: number
+  range: ReadRange.ReadRange
 ): Effect.fn.Return<FileContent, FileError | AgentBusy | Calls.LinkLost | Calls.Unanswered> {
+  const { limit, offset } = range
   const parts: Array<Uint8Array> = []
   let length = 0
   let head: { readonly size: number; readonly version: FileVersion } | undefined
   const outOfOrder = Calls.violated(session, "a read out of order")
+  const take = (part: ReadPart): Effect.Effect<void, FileError | Calls.Unanswered> => {
+    if (part._tag === "Head") {
+      if (head !== undefined) return outOfOrder
+      head = part
+      return ReadRange.check(range, path, part.size)
+    }
+    length += part.bytes.length
+    if (head === undefined || part.bytes.length === 0 || length > limit) return outOfOrder
+    parts.push(part.bytes)
+    return Effect.void
+  }
   yield* Calls.ask(
     session,
-    (client) =>
-      Stream.runForEach(client.Read({ path, offset, limit }, { streamBufferSize: 1 }), (part) => {
-        if (part._tag === "Head") {
-          if (head !== undefined) return outOfOrder
-          head = part
-          return Effect.void
-        }
-        length += part.bytes.length
-        if (head === undefined || part.bytes.length === 0 || length > limit) return outOfOrder
-        parts.push(part.bytes)
-        return Effect.void
-      })
+    (client) => Stream.runForEach(client.Read({ path, offset, limit }, { streamBufferSize: 1 }), take)
   )
   if (head === undefined) return yield* outOfOrder
   const bytes = new Uint8Array(length)

@@ -417,6 +417,15 @@ const definitions: ReadonlyArray<Definition> = [
         Array.from(part.bytes).join(),
         Array.from(bytes.slice(300_000, 300_100)).join()
       )
+      const large = path("large")
+      yield* files.write({ id: yield* operation, path: large, bytes: new Uint8Array(2 ** 20 + 1) })
+      yield* expect(
+        "a file larger than one answer is not cut",
+        yield* failureOf(files.read(large)),
+        "FileError tooLarge"
+      )
+      const rest = yield* files.read(large, { offset: 2 ** 20 - 1 })
+      yield* expect("but its parts are read", rest.bytes.length, 2)
       const empty = path("empty")
       yield* files.write({ id: yield* operation, path: empty, bytes: new Uint8Array() })
       yield* expect("an empty file is one", (yield* files.read(empty)).size, 0)

@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import type { Command, Files, Processes } from "../agent/AgentConnection.ts"
 import { FileVersion } from "../agent/Protocol.ts"
 import type { FileStat, OutputData, ProcessOutput, ProcessState } from "../agent/Protocol.ts"
+import * as ReadRange from "../agent/ReadRange.ts"
 import { FileChanged, FileError, OperationRefused } from "../domain/Errors.ts"
 import type { FileErrorReason, FilesError, ProcessError } from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
@@ -181,8 +182,6 @@ const end = (process: Process, how: Execution & { readonly signal: string | null
   Deferred.doneUnsafe(process.ended, Exit.void)
 }
 
-const readLimit = 1024 * 1024
-
 const makeFiles = (content: Map<string, string>): Files => {
   const outcomes = new Map<OperationId, Exit.Exit<ReadonlyArray<FileVersion>, FilesError>>()
 
@@ -202,11 +201,16 @@ const makeFiles = (content: Map<string, string>): Files => {
 
   return {
     read: (path, options) =>
-      Effect.map(text(path), (found) => {
+      Effect.flatMap(text(path), (found) => {
         const bytes = new TextEncoder().encode(found)
-        const offset = options?.offset ?? 0
-        const limit = Math.min(options?.limit ?? readLimit, readLimit)
-        return { bytes: bytes.slice(offset, offset + limit), offset, size: bytes.length, version: versionOf(found) }
+        const range = ReadRange.make(options)
+        const { limit, offset } = range
+        return Effect.as(ReadRange.check(range, path, bytes.length), {
+          bytes: bytes.slice(offset, offset + limit),
+          offset,
+          size: bytes.length,
+          version: versionOf(found)
+        })
       }),
     write: ({ bytes, expect, id, path }) =>
       Effect.map(

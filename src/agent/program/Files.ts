@@ -59,7 +59,7 @@ export class Files extends Context.Service<Files, {
     readonly path: string
     readonly offset: number
     readonly limit: number
-  }) => Stream.Stream<typeof ReadPart.Type, RegularFile.Failure>
+  }) => Stream.Stream<ReadPart, RegularFile.Failure>
   /** Keeps a part of a content for the write to come. A part sent again replaces itself. */
   readonly put: (options: {
     readonly id: OperationId
@@ -351,7 +351,7 @@ const parts = (
   offset: number,
   until: number,
   read: (from: number, to: number) => Effect.Effect<Uint8Array, RegularFile.Failure>
-): Stream.Stream<typeof ReadPart.Type, RegularFile.Failure> =>
+): Stream.Stream<ReadPart, RegularFile.Failure> =>
   Stream.concat(
     Stream.succeed({ _tag: "Head", ...head }),
     Stream.fromPull(Effect.sync(() => {
@@ -361,7 +361,7 @@ const parts = (
         return Effect.flatMap(read(next, Math.min(until, next + chunkLimit)), (bytes) => {
           if (bytes.length === 0) return Cause.done()
           next += bytes.length
-          return Effect.succeed<[typeof ReadPart.Type]>([{ _tag: "Part", bytes }])
+          return Effect.succeed<[ReadPart]>([{ _tag: "Part", bytes }])
         })
       })
     }))
