@@ -19,7 +19,7 @@ const floors: ReadonlyArray<ReadonlyArray<string>> = [
 
 /** Doors narrower than the floor below: of `store`, these folders take only the ports named. */
 const doors: Readonly<Record<string, ReadonlyArray<string>>> = {
-  agent: ["AgentPresence", "StoreConfig"],
+  agent: ["AgentPresence"],
   dial: ["ChatBindings", "WorkspaceAgents", "StoreConfig"]
 }
 
@@ -32,6 +32,14 @@ const node: Forbidden = {
   regex: "^(node:|@effect/platform-node|@effect/sql-pg)",
   message: "Only cli, testing, agent/program and the process provider know Node."
 }
+
+/** Time, chance and the environment are services. */
+const ambient = ["Date", "performance", "process", "setTimeout", "setInterval", "setImmediate", "fetch"].map((
+  name
+) => ({
+  name,
+  message: "Below cli this is a service of Effect."
+}))
 
 const above = (folder: string): Forbidden => {
   const floor = floors.findIndex((names) => names.includes(folder))
@@ -83,6 +91,11 @@ export default defineConfig({
         ...(nodeAllowed.includes(folder) ? [] : [node])
       ])
     ),
+    ...floors.flat().filter((folder) => !nodeAllowed.includes(folder)).map((folder): OxlintOverride => ({
+      files: [`src/${folder}/**`],
+      rules: { "no-restricted-globals": ["error", ...ambient] }
+    })),
+    { files: ["src/agent/program/**"], rules: { "no-restricted-globals": "off" } },
     restrict(["src/dial/LazyDial.ts"], [barrel, { regex: "^[.@]|^node:", message: "LazyDial imports only effect." }]),
     restrict(["src/agent/program/**"], [
       barrel,

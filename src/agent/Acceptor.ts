@@ -172,7 +172,7 @@ export const make = Effect.fnUntraced(function*(gateway: {
         const agentId = yield* restore(admission.verify)
         // The gateway may have ended while the store was asked, and would leave the socket to nobody.
         if (sessions.isShutdown()) return yield* new Admission.Denied({ status: 503, reason: "shutdown", agentId })
-        if ((handshaking.get(agentId) ?? 0) >= handshakesPerAgent) {
+        if ((handshaking.get(agentId) ?? 0) >= config.unauthenticatedPerAgent) {
           return yield* new Admission.Denied({ status: 503, reason: "overloaded", agentId })
         }
         known = agentId
@@ -228,9 +228,6 @@ export const make = Effect.fnUntraced(function*(gateway: {
     settled: Effect.suspend(() => Effect.asVoid(Fiber.awaitAll(lives)))
   }
 })
-
-/** An agent has one link, and a second one while it moves. */
-const handshakesPerAgent = 8
 
 /** Servers whose requests have no such socket keep it until their peer closes. */
 const destroy = (source: object): void => {

@@ -29,6 +29,10 @@ export interface GatewayConfig {
   readonly helloTimeout: Duration.Duration
   /** Sockets whose agent is not attached yet (1,000). */
   readonly unauthenticated: number
+  /** Of one agent (8): it has one link, and a second one while it moves. */
+  readonly unauthenticatedPerAgent: number
+  /** Agents whose last refusal is remembered (1,000): strangers with ids of their own making must fill no memory. */
+  readonly refusals: number
   /** Characters in one frame of an agent (1 MiB). */
   readonly frameLimit: number
   /** Chunks of one stream that its reader has not taken (2); more is a violation. */
@@ -80,6 +84,8 @@ export const defaults: GatewayConfig = {
   pingTimeout: Duration.seconds(12),
   helloTimeout: Duration.seconds(5),
   unauthenticated: 1000,
+  unauthenticatedPerAgent: 8,
+  refusals: 1000,
   frameLimit: 1024 * 1024,
   undeliveredChunks: 2,
   sessionBuffer: 16 * 1024 * 1024,
@@ -138,6 +144,8 @@ export const make = (options: Options): GatewayConfig => ({
   pingTimeout: duration(options.pingTimeout, defaults.pingTimeout),
   helloTimeout: duration(options.helloTimeout, defaults.helloTimeout),
   unauthenticated: options.unauthenticated ?? defaults.unauthenticated,
+  unauthenticatedPerAgent: options.unauthenticatedPerAgent ?? defaults.unauthenticatedPerAgent,
+  refusals: options.refusals ?? defaults.refusals,
   frameLimit: options.frameLimit ?? defaults.frameLimit,
   undeliveredChunks: options.undeliveredChunks ?? defaults.undeliveredChunks,
   sessionBuffer: options.sessionBuffer ?? defaults.sessionBuffer,

@@ -254,7 +254,7 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
       // Set anew, so that the first key is the one that was refused longest ago.
       refusals.delete(agentId)
       refusals.set(agentId, { reason, at: now })
-      const oldest = refusals.size > refusalsLimit ? refusals.keys().next().value : undefined
+      const oldest = refusals.size > config.refusals ? refusals.keys().next().value : undefined
       if (oldest !== undefined) refusals.delete(oldest)
     },
     inspect: (agentId) => {
@@ -283,9 +283,6 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
 
 /** How long the reason of a refusal is kept for those who ask why an agent does not come. */
 const refusalMemory = Duration.toMillis(Duration.minutes(10))
-
-/** Of how many agents, so that strangers with ids of their own making fill no memory. */
-const refusalsLimit = 1000
 
 const failed = (agentId: AgentId, reason: DialFailedReason): Effect.Effect<never, DialFailed> =>
   Effect.fail(new DialFailed({ agentId, reason }))
