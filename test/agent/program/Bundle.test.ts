@@ -51,7 +51,7 @@ const numbers = Effect.fnUntraced(function*(path: string, count: number) {
 })
 
 describe("the bundled program", () => {
-  it.live("is small, alone, soon ready and modest when idle", () =>
+  it.live("is one small file, modest when idle, and says how soon it is ready", () =>
     Effect.gen(function*() {
       const { env, gateway } = yield* make()
       assert.isAtMost(size, sizeLimit)
@@ -61,9 +61,12 @@ describe("the bundled program", () => {
       const { client } = yield* gateway.next
       const ready = performance.now() - begun
       yield* client.Stat({ path: "." })
+      const resident = memory(agent.pid)
+      assert.isAtMost(resident, 80)
+      // A time is a figure for whoever asks, and not a bound: the machine may be busy.
       console.log(
         `bundle ${Math.round(size / 1000)} kB, hello after ${Math.round(ready)} ms, ` +
-          `${memory(agent.pid).toFixed(1)} MB resident, Node ${process.version}`
+          `${resident.toFixed(1)} MB resident, Node ${process.version}`
       )
     }))
 
