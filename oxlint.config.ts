@@ -96,6 +96,8 @@ export default defineConfig({
       rules: { "no-restricted-globals": ["error", ...ambient] }
     })),
     { files: ["src/agent/program/**"], rules: { "no-restricted-globals": "off" } },
+    { files: ["src/provisioner/process/**"], rules: { "no-restricted-globals": "off" } },
+    restrict(["src/provisioner/process/**"], [barrel, above("provisioner")]),
     restrict(["src/dial/LazyDial.ts"], [barrel, { regex: "^[.@]|^node:", message: "LazyDial imports only effect." }]),
     restrict(["src/agent/program/**"], [
       barrel,

@@ -10,7 +10,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { AgentId, BuildId, ChatId, OperationId, OwnerId, WorkspaceId } from "./Ids.ts"
+import { AgentId, BuildId, ChatId, OperationId, OwnerId, TemplateId, WorkspaceId } from "./Ids.ts"
 import * as Recovery from "./Recovery.ts"
 
 /**
@@ -588,6 +588,123 @@ export class TokenRefused extends Schema.TaggedError<TokenRefused>()("TokenRefus
 }
 
 /**
+ * There is no such template that this owner may use; or the workspace was not made from one, and cannot be built here.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TemplateNotFound extends Schema.TaggedError<TemplateNotFound>()("TemplateNotFound", {
+  templateId: Schema.NullOr(Schema.String)
+}, { httpApiStatus: 404 }) {
+  readonly code = "template_not_found"
+  get recovery(): Recovery.Recovery {
+    return this.templateId === null ? Recovery.tellUser : Recovery.correctCall
+  }
+  override get message(): string {
+    return this.templateId === null
+      ? "This workspace was not made from a template here, so it cannot be started or stopped here."
+      : `There is no template "${this.templateId}".`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * Parameters are missing, unknown, of the wrong type or outside of what the template allows; `problems` names each.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ParametersRefused extends Schema.TaggedError<ParametersRefused>()("ParametersRefused", {
+  templateId: TemplateId,
+  problems: Schema.Array(Schema.Struct({ parameter: Schema.String, problem: Schema.String }))
+}, { httpApiStatus: 422 }) {
+  readonly code = "parameters_refused"
+  readonly recovery: Recovery.Recovery = Recovery.correctCall
+  override get message(): string {
+    const problems = this.problems.map(({ parameter, problem }) => `${parameter} ${problem}`)
+    return `The parameters do not fit the template "${this.templateId}": ${problems.join("; ")}.`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * Another workspace of this owner has this name, and all that were proposed instead of it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class WorkspaceNameTaken extends Schema.TaggedError<WorkspaceNameTaken>()("WorkspaceNameTaken", {
+  name: Schema.String
+}, { httpApiStatus: 409 }) {
+  readonly code = "workspace_name_taken"
+  readonly recovery: Recovery.Recovery = Recovery.correctCall
+  override get message(): string {
+    return `Another workspace is named "${this.name}".`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * The chat has made as many new workspaces as it may within this time.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TooManyWorkspaces extends Schema.TaggedError<TooManyWorkspaces>()("TooManyWorkspaces", {
+  limit: Schema.Natural,
+  within: Schema.DurationFromMillis
+}, { httpApiStatus: 429 }) {
+  readonly code = "too_many_workspaces"
+  readonly recovery: Recovery.Recovery = Recovery.tellUser
+  override get message(): string {
+    const minutes = Math.round(Duration.toMinutes(this.within))
+    return `This chat made ${this.limit} new workspaces within ${minutes} minutes, which is the limit.`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * The application's policy refused a build; `detail` is what it said.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class BuildRefused extends Schema.TaggedError<BuildRefused>()("BuildRefused", {
+  detail: Schema.String
+}, { httpApiStatus: 403 }) {
+  readonly code = "build_refused"
+  readonly recovery: Recovery.Recovery = Recovery.tellUser
+  override get message(): string {
+    return this.detail
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * A runner wrote to a build that is not its own any more: its lease ended and another runner has it, or it was ended.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
+  buildId: BuildId
+}) {
+  override get message(): string {
+    return "The lease on this build was lost."
+  }
+}
+
+/**
  * Why the current agent of a workspace cannot be named.
  *
  * @since 0.1.0
@@ -634,6 +751,22 @@ export type ProcessError = CallError | CommandNotFound | OperationRefused
 export type FilesError = CallError | FileError | FileChanged | OperationRefused
 
 /**
+ * Everything that keeps a build from being asked for.
+ *
+ * @since 0.1.0
+ * @category unions
+ */
+export type BuildRequestError =
+  | TemplateNotFound
+  | ParametersRefused
+  | WorkspaceNameTaken
+  | TooManyWorkspaces
+  | BuildRefused
+  | BindingRefused
+  | WorkspaceRefused
+  | StoreError
+
+/**
  * Everything that a tool call on a workspace can fail with, as a schema.
  *
  * @since 0.1.0
@@ -655,6 +788,13 @@ export const WorkspaceError = Schema.Union([
   CommandNotFound,
   Unsupported,
   OperationRefused,
+  TemplateNotFound,
+  ParametersRefused,
+  WorkspaceNameTaken,
+  TooManyWorkspaces,
+  BuildRefused,
+  BindingRefused,
+  WorkspaceRefused,
   StoreError
 ])
 

@@ -66,6 +66,20 @@ export const BuildId = Id.pipe(Schema.brand("chat-workspace/BuildId"))
 export type BuildId = typeof BuildId.Type
 
 /**
+ * What a workspace is made from.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const TemplateId = Id.pipe(Schema.brand("chat-workspace/TemplateId"))
+
+/**
+ * @since 0.1.0
+ * @category ids
+ */
+export type TemplateId = typeof TemplateId.Type
+
+/**
  * One agent of one start build; a new start build makes new agents.
  *
  * @since 0.1.0

@@ -1,6 +1,12 @@
 /**
- * How workspaces come to be known.
+ * How workspaces come to be known, and to be built.
  *
  * @since 0.1.0
  */
+export * as BuildPolicy from "./BuildPolicy.ts"
+export * as BuildSignal from "./BuildSignal.ts"
 export * as Enrollment from "./Enrollment.ts"
+export * as Provider from "./Provider.ts"
+export * as ProvisionerConfig from "./ProvisionerConfig.ts"
+export * as Readiness from "./Readiness.ts"
+export * as Workspaces from "./Workspaces.ts"

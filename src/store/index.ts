@@ -5,6 +5,7 @@
  */
 export * as AgentEnrollments from "./AgentEnrollments.ts"
 export * as AgentPresence from "./AgentPresence.ts"
+export * as Builds from "./Builds.ts"
 export * as ChatBindings from "./ChatBindings.ts"
 export * as Chats from "./Chats.ts"
 export * as MemoryStore from "./MemoryStore.ts"
@@ -16,4 +17,5 @@ export * as SqlChats from "./SqlChats.ts"
 export * as SqlStore from "./SqlStore.ts"
 export * as SqlWorkspaceAgents from "./SqlWorkspaceAgents.ts"
 export * as StoreConfig from "./StoreConfig.ts"
+export * as Templates from "./Templates.ts"
 export * as WorkspaceAgents from "./WorkspaceAgents.ts"

@@ -5,6 +5,7 @@ import {
   AgentDisconnected,
   AgentSelectionFailed,
   BindingRefused,
+  BuildRefused,
   CallInterrupted,
   CallTimedOut,
   CommandNotFound,
@@ -20,14 +21,18 @@ import {
   NoWorkspaceAgent,
   OperationRefused,
   OperationRefusedReason,
+  ParametersRefused,
   StoreError,
+  TemplateNotFound,
   TokenRefused,
+  TooManyWorkspaces,
   Unsupported,
   WorkspaceChanged,
   WorkspaceError,
+  WorkspaceNameTaken,
   WorkspaceRefused
 } from "../../src/domain/Errors.ts"
-import { AgentId, ChatId, OperationId, OwnerId } from "../../src/domain/Ids.ts"
+import { AgentId, ChatId, OperationId, OwnerId, TemplateId } from "../../src/domain/Ids.ts"
 import { type Action, explain, type Retry } from "../../src/domain/Recovery.ts"
 import { buildId, workspaceId } from "./fixtures.ts"
 
@@ -276,6 +281,60 @@ const table: ReadonlyArray<Row> = [
     recovery: ["correct-call", "never"],
     text: `Operation op-1 ${why}. Correct the call.`
   })),
+  {
+    error: new TemplateNotFound({ templateId: "docker" }),
+    code: "template_not_found",
+    recovery: ["correct-call", "never"],
+    text: "There is no template \"docker\". Correct the call."
+  },
+  {
+    error: new TemplateNotFound({ templateId: null }),
+    code: "template_not_found",
+    recovery: ["tell-user", "never"],
+    text: "This workspace was not made from a template here, so it cannot be started or stopped here. Tell the user."
+  },
+  {
+    error: new ParametersRefused({
+      templateId: TemplateId.make("docker"),
+      problems: [
+        { parameter: "cpus", problem: "must be a number" },
+        { parameter: "size", problem: "is missing" }
+      ]
+    }),
+    code: "parameters_refused",
+    recovery: ["correct-call", "never"],
+    text: "The parameters do not fit the template \"docker\": cpus must be a number; size is missing. Correct the call."
+  },
+  {
+    error: new WorkspaceNameTaken({ name: "web" }),
+    code: "workspace_name_taken",
+    recovery: ["correct-call", "never"],
+    text: "Another workspace is named \"web\". Correct the call."
+  },
+  {
+    error: new TooManyWorkspaces({ limit: 3, within: Duration.hours(1) }),
+    code: "too_many_workspaces",
+    recovery: ["tell-user", "never"],
+    text: "This chat made 3 new workspaces within 60 minutes, which is the limit. Tell the user."
+  },
+  {
+    error: new BuildRefused({ detail: "The budget of this month is used up." }),
+    code: "build_refused",
+    recovery: ["tell-user", "never"],
+    text: "The budget of this month is used up. Tell the user."
+  },
+  {
+    error: new BindingRefused({ chatId, workspaceId }),
+    code: "binding_refused",
+    recovery: ["tell-user", "never"],
+    text: "There is no such chat or workspace of this owner. Tell the user."
+  },
+  {
+    error: new WorkspaceRefused({ workspaceId, owner: OwnerId.make("ann") }),
+    code: "workspace_refused",
+    recovery: ["tell-user", "never"],
+    text: "There is no such workspace of this owner. Tell the user."
+  },
   {
     error: new StoreError({ operation: "ChatBindings.get" }),
     code: "store_error",
