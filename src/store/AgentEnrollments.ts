@@ -2,7 +2,8 @@
  * The builds and agents that were made elsewhere and are recorded here.
  *
  * A start that is recorded revokes the agents of earlier builds in the same step; a stop revokes them all. Sessions of
- * revoked agents end at the next heartbeat of their node.
+ * revoked agents end at the next heartbeat of their node. A build of the queue that is not finished is canceled by either:
+ * what was made elsewhere takes its place.
  *
  * @since 0.1.0
  */
@@ -12,12 +13,12 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Agent } from "../domain/Agent.ts"
-import { Build } from "../domain/Build.ts"
+import { Build, isFinished } from "../domain/Build.ts"
 import type { Transition } from "../domain/Build.ts"
 import { WorkspaceRefused } from "../domain/Errors.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import type { AgentId, BuildId, OwnerId, WorkspaceId } from "../domain/Ids.ts"
-import { MemoryStore } from "./MemoryStore.ts"
+import { buildRow, MemoryStore, workspaceRow } from "./MemoryStore.ts"
 
 /**
  * An agent of a recorded start.
@@ -67,13 +68,27 @@ const makeMemory = Effect.gen(function*() {
 
   const append = (
     options: { readonly workspaceId: WorkspaceId; readonly owner: OwnerId; readonly buildId: BuildId },
-    transition: Transition
+    transition: Transition,
+    now: DateTime.Utc
   ): Build => {
     const { buildId, owner, workspaceId } = options
-    const builds = store.workspaces.get(workspaceId)?.builds ?? []
+    const builds = (store.workspaces.get(workspaceId)?.builds ?? []).map((build) => {
+      if (isFinished(build)) return build
+      const row = store.buildRows.get(build.buildId) ?? buildRow(now)
+      store.buildRows.set(build.buildId, { ...row, finishedAt: now })
+      return new Build({ ...build, status: "canceled" })
+    })
     const number = (builds.at(-1)?.number ?? 0) + 1
     const build = new Build({ buildId, workspaceId, number, transition, status: "succeeded", logTail: null })
     store.workspaces.set(workspaceId, { owner, builds: [...builds, build] })
+    store.buildRows.set(buildId, buildRow(now, { finishedAt: now }))
+    const row = store.workspaceRows.get(workspaceId) ?? workspaceRow(now)
+    store.workspaceRows.set(workspaceId, {
+      ...row,
+      // It was free for others since this one was deleted.
+      name: transition === "start" && row.deletedAt !== null ? null : row.name,
+      deletedAt: transition === "start" ? null : transition === "delete" ? now : row.deletedAt
+    })
     return build
   }
 
@@ -102,13 +117,13 @@ const makeMemory = Effect.gen(function*() {
             heardAt: 0
           })
         }
-        return Effect.succeed(append(options, "start"))
+        return Effect.succeed(append(options, "start", now))
       }),
     recordEnd: (options) =>
-      Effect.suspend(() => {
+      Effect.flatMap(DateTime.now, (now) => {
         const { owner, transition, workspaceId } = options
         return store.workspaces.get(workspaceId)?.owner === owner
-          ? Effect.succeed(append(options, transition))
+          ? Effect.succeed(append(options, transition, now))
           : new WorkspaceRefused({ workspaceId, owner })
       }),
     replaceSecret: ({ agentId, owner, secretHash, workspaceId }) =>

@@ -14,6 +14,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Agent } from "../domain/Agent.ts"
+import type { Lifecycle } from "../domain/Agent.ts"
 import type { AgentToken } from "../domain/AgentToken.ts"
 import * as Coverage from "../domain/Coverage.ts"
 import { TokenRefused } from "../domain/Errors.ts"
@@ -84,6 +85,15 @@ export class AgentPresence extends Context.Service<AgentPresence, {
   }) => Effect.Effect<Attached, TokenRefused | StoreError>
   /** Records all sessions of the node at once and answers which of them are still valid. */
   readonly beat: (beat: Beat) => Effect.Effect<BeatAnswer, StoreError>
+  /**
+   * Records what the start-up scripts of an agent have come to, as the session of this epoch heard it; nothing when a newer
+   * one attached, or the agent was revoked.
+   */
+  readonly report: (options: {
+    readonly agentId: AgentId
+    readonly epoch: number
+    readonly lifecycle: Lifecycle
+  }) => Effect.Effect<void, StoreError>
   /** Records that the session of this epoch ended; nothing when a newer one attached. */
   readonly detach: (options: { readonly agentId: AgentId; readonly epoch: number }) => Effect.Effect<void, StoreError>
 }>()("chat-workspace/store/AgentPresence") {}
@@ -151,6 +161,12 @@ const makeMemory = Effect.gen(function*() {
             row.heardAt > DateTime.toEpochMillis(now) - Duration.toMillis(age)
         })
         return { verdicts, elsewhere: elsewhere.map(({ agentId }) => agentId) }
+      }),
+    report: ({ agentId, epoch, lifecycle }) =>
+      Effect.sync(() => {
+        const row = store.agents.get(agentId)
+        if (row === undefined || row.epoch !== epoch || !store.isValid(row.agent)) return
+        store.agents.set(agentId, { ...row, agent: new Agent({ ...row.agent, lifecycle }) })
       }),
     detach: ({ agentId, epoch }) =>
       Effect.map(DateTime.now, (now) => {

@@ -11,6 +11,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type { Binding } from "../domain/Binding.ts"
 import type { Build, BuildOutcome, BuildRecord, LogLine, Transition } from "../domain/Build.ts"
@@ -25,6 +26,8 @@ import type {
 import type { AgentId, BuildId, NodeId, OwnerId, TemplateId, WorkspaceId } from "../domain/Ids.ts"
 import type { Workspace, WorkspaceName } from "../domain/Workspace.ts"
 import type { EnrolledAgent } from "./AgentEnrollments.ts"
+import * as MemoryBuilds from "./MemoryBuilds.ts"
+import type { MemoryStore } from "./MemoryStore.ts"
 
 /**
  * What a build is to do. `repeatable` says that it may be run again after its runner was lost.
@@ -114,8 +117,8 @@ export interface WorkspaceOverview {
  */
 export class Builds extends Context.Service<Builds, {
   /**
-   * Makes a workspace and its first build, a start, and binds the chat to both, in one step. Of the names, the first
-   * that no living workspace of the owner has is taken, whatever its case. Fails with `BindingRefused` when the chat is
+   * Makes a workspace and its first build, a start, and binds the chat to both, in one step. The ids have to be new. Of
+   * the names, the first that no workspace of the owner has is taken, whatever its case; deleted ones have none. Fails with `BindingRefused` when the chat is
    * of another owner (or, in an application's own table, not there), and with `TooManyWorkspaces` when the chat made
    * `limit.count` workspaces within `limit.within`.
    */
@@ -132,7 +135,7 @@ export class Builds extends Context.Service<Builds, {
   /**
    * Asks for a build of a workspace whose latest build is still the one with the number `after`, finished. A start
    * revokes the agents of earlier starts in the same step. Fails with `WorkspaceRefused` when the workspace is not of
-   * this owner.
+   * this owner, or was deleted.
    */
   readonly request: (options: {
     readonly owner: OwnerId
@@ -144,7 +147,7 @@ export class Builds extends Context.Service<Builds, {
     readonly chat: Binding | null
   }) => Effect.Effect<RequestResult, WorkspaceRefused | StoreError>
   /**
-   * Ends the unfinished build of a workspace: at once while it is pending, otherwise its runner is told when it renews.
+   * Ends the unfinished build of a workspace: at once while nobody runs it, otherwise its runner is told when it renews.
    * Answers the build, or none when nothing was unfinished.
    */
   readonly cancel: (options: {
@@ -154,8 +157,8 @@ export class Builds extends Context.Service<Builds, {
 
   /**
    * Takes the oldest build that waits, or a repeatable one whose lease ended, if it was taken fewer than `attempts`
-   * times. Before, it ends what nobody may run any more: lost ones that are not repeatable or were taken too often
-   * (`runner_lost`), and those older than `limit` (`timed_out`).
+   * times. Before, it ends what nobody runs and nobody may run any more: lost ones that are not repeatable or were taken
+   * too often (`runner_lost`), or are to be canceled, and those as old as `limit` (`timed_out`).
    */
   readonly take: (options: {
     readonly nodeId: NodeId
@@ -163,22 +166,22 @@ export class Builds extends Context.Service<Builds, {
     readonly limit: Duration.Duration
     readonly attempts: number
   }) => Effect.Effect<Option.Option<TakenBuild>, StoreError>
-  /** Keeps a build for another `lease` from now. */
+  /** Keeps a build for another `lease` from now, also when its lease has ended and nobody has taken it yet. */
   readonly renew: (options: {
     readonly buildId: BuildId
     readonly epoch: number
     readonly lease: Duration.Duration
   }) => Effect.Effect<Renewal, StoreError>
   /**
-   * Makes the agents of a start build, or gives those that an earlier runner of it made new secrets. Answers their ids by
-   * name.
+   * Makes the agents of a start build. Those of the same name that an earlier runner of it made keep their ids, get the
+   * new secrets, and lose their sessions; others that it made are removed. Answers the ids by name.
    */
   readonly prepareAgents: (options: {
     readonly buildId: BuildId
     readonly epoch: number
     readonly agents: ReadonlyArray<EnrolledAgent>
   }) => Effect.Effect<ReadonlyMap<string, AgentId>, LeaseLost | StoreError>
-  /** Writes lines to the log of a build, keeping their numbers. Lines that are there already are left as they are. */
+  /** Writes lines to the log of a build, under their numbers from 1. Those that are there already stay as they are. */
   readonly appendLog: (options: {
     readonly buildId: BuildId
     readonly epoch: number
@@ -186,13 +189,19 @@ export class Builds extends Context.Service<Builds, {
   }) => Effect.Effect<void, LeaseLost | StoreError>
   /** The number of the last line in the log of a build, 0 for none: where the next runner of it goes on. */
   readonly lastLine: (buildId: BuildId) => Effect.Effect<number, StoreError>
-  /** Ends a build. A stop or delete that succeeded revokes the agents of the workspace in the same step. */
+  /**
+   * Ends a build, in one step with what follows from it: the agents of a start that succeeded have from now to connect, and
+   * a stop or delete that succeeded revokes those of the workspace. One that failed keeps the end of its log.
+   */
   readonly finish: (options: {
     readonly buildId: BuildId
     readonly epoch: number
     readonly outcome: BuildOutcome
   }) => Effect.Effect<Build, LeaseLost | StoreError>
-  /** Gives a build back, for another runner to take at once if it is repeatable; otherwise it ends `runner_lost`. */
+  /**
+   * Gives a build back, for another runner to take at once if it is repeatable. Otherwise it ends: `runner_lost`, or
+   * canceled if somebody wanted that. Nothing when it was lost already.
+   */
   readonly release: (options: {
     readonly buildId: BuildId
     readonly epoch: number
@@ -212,3 +221,11 @@ export class Builds extends Context.Service<Builds, {
   /** The workspaces of an owner that are not deleted, by the time at which they were made. */
   readonly workspaces: (owner: OwnerId) => Effect.Effect<ReadonlyArray<WorkspaceOverview>, StoreError>
 }>()("chat-workspace/store/Builds") {}
+
+/**
+ * Keeps the queue in memory.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemory: Layer.Layer<Builds, never, MemoryStore> = Layer.effect(Builds, MemoryBuilds.make)

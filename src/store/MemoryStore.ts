@@ -6,13 +6,15 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Agent } from "../domain/Agent.ts"
 import type { Binding } from "../domain/Binding.ts"
-import type { Build } from "../domain/Build.ts"
+import type { Build, BuildRecord, LogLine } from "../domain/Build.ts"
 import type { Coverage } from "../domain/Coverage.ts"
-import type { AgentId, BuildId, ChatId, Incarnation, NodeId, OwnerId, WorkspaceId } from "../domain/Ids.ts"
+import type { AgentId, BuildId, ChatId, Incarnation, NodeId, OwnerId, TemplateId, WorkspaceId } from "../domain/Ids.ts"
+import type { WorkspaceName } from "../domain/Workspace.ts"
 
 /**
  * A row of an agent: what readers see, and what only presence and enrollment use.
@@ -31,6 +33,70 @@ export interface AgentRow {
 }
 
 /**
+ * What a workspace has beside its owner and its builds. One that has no such row was made when somebody first looked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WorkspaceRow {
+  readonly name: WorkspaceName | null
+  readonly templateId: TemplateId | null
+  /** The chat that made it. */
+  readonly chatId: ChatId | null
+  readonly createdAt: DateTime.Utc
+  readonly deletedAt: DateTime.Utc | null
+}
+
+/**
+ * What the queue knows of a build. One that has no such row was made when somebody first looked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BuildRow extends Omit<BuildRecord, "build" | "ahead" | "asOf"> {
+  readonly repeatable: boolean
+  readonly epoch: number
+  readonly leaseUntil: DateTime.Utc | null
+  readonly cancelRequested: boolean
+}
+
+/**
+ * A workspace that was made, and not more said of it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const workspaceRow = (createdAt: DateTime.Utc, fields?: Partial<WorkspaceRow>): WorkspaceRow => ({
+  name: null,
+  templateId: null,
+  chatId: null,
+  createdAt,
+  deletedAt: null,
+  ...fields
+})
+
+/**
+ * A build that waits for a runner.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const buildRow = (createdAt: DateTime.Utc, fields?: Partial<BuildRow>): BuildRow => ({
+  templateId: null,
+  parameters: {},
+  repeatable: false,
+  failure: null,
+  attempt: 0,
+  epoch: 0,
+  leaseUntil: null,
+  cancelRequested: false,
+  createdAt,
+  startedAt: null,
+  finishedAt: null,
+  ...fields
+})
+
+/**
  * @since 0.1.0
  * @category services
  */
@@ -38,6 +104,10 @@ export class MemoryStore extends Context.Service<MemoryStore, {
   readonly chats: Map<ChatId, { readonly owner: OwnerId; readonly binding: Binding }>
   readonly workspaces: Map<WorkspaceId, { readonly owner: OwnerId; readonly builds: ReadonlyArray<Build> }>
   readonly agents: Map<AgentId, AgentRow>
+  readonly workspaceRows: Map<WorkspaceId, WorkspaceRow>
+  readonly buildRows: Map<BuildId, BuildRow>
+  /** The lines of each log, in order of their numbers. */
+  readonly logs: Map<BuildId, ReadonlyArray<LogLine>>
   coverage: Coverage | undefined
   /** The build with the highest number. */
   readonly latestBuild: (workspaceId: WorkspaceId) => Build | undefined
@@ -55,6 +125,9 @@ const make = Effect.sync(() => {
     chats: new Map(),
     workspaces,
     agents,
+    workspaceRows: new Map(),
+    buildRows: new Map(),
+    logs: new Map(),
     coverage: undefined,
     latestBuild: (workspaceId) => builds(workspaceId).at(-1),
     agentsOf: (buildId) => Array.from(agents.values(), (row) => row.agent).filter((agent) => agent.buildId === buildId),

@@ -30,7 +30,15 @@ export interface Options {
  * @since 0.1.0
  * @category models
  */
-export type Table = "workspaces" | "builds" | "agents" | "agent_presence" | "heartbeats" | "chats" | "migrations"
+export type Table =
+  | "workspaces"
+  | "builds"
+  | "build_logs"
+  | "agents"
+  | "agent_presence"
+  | "heartbeats"
+  | "chats"
+  | "migrations"
 
 /**
  * The name of the schema. A name that is not plain is a defect: it comes from the program and not from outside.
@@ -208,6 +216,40 @@ const migrations: Readonly<Record<`${number}_${string}`, (schema: string) => Rea
   agent_id text,
   generation integer not null default 0,
   created_at timestamptz not null default clock_timestamp()
+)`
+  ],
+  "0002_queue_of_builds": (schema) => [
+    `alter table ${schema}.workspaces
+  add column name text,
+  add column template_id text,
+  add column chat_id text,
+  add column deleted_at timestamptz`,
+    `comment on column ${schema}.workspaces.chat_id is 'the chat that made it'`,
+    `create unique index workspaces_name on ${schema}.workspaces (owner, lower(name))
+  where name is not null and deleted_at is null`,
+    `create index workspaces_owner on ${schema}.workspaces (owner, created_at) where deleted_at is null`,
+    `create index workspaces_chat on ${schema}.workspaces (chat_id, created_at) where chat_id is not null`,
+    `alter table ${schema}.builds
+  add column template_id text,
+  add column parameters jsonb not null default '{}',
+  add column repeatable boolean not null default false,
+  add column failure_code text check (failure_code in (
+    'provider_failed', 'runner_lost', 'timed_out', 'template_missing'
+  )),
+  add column failure text,
+  add column attempt integer not null default 0,
+  add column epoch integer not null default 0,
+  add column node_id text,
+  add column lease_until timestamptz,
+  add column cancel_requested boolean not null default false,
+  add column started_at timestamptz`,
+    `create index builds_queue on ${schema}.builds (created_at, build_id) where status in ('pending', 'running')`,
+    `create table ${schema}.build_logs (
+  build_id text not null references ${schema}.builds,
+  number integer not null check (number >= 1),
+  at timestamptz not null default clock_timestamp(),
+  text text not null,
+  primary key (build_id, number)
 )`
   ]
 }

@@ -6,9 +6,7 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Hex from "effect/encoding/Hex"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as SqlClient from "effect/sql/SqlClient"
@@ -17,12 +15,13 @@ import type { Transition } from "../domain/Build.ts"
 import { WorkspaceRefused } from "../domain/Errors.ts"
 import type { BuildId, WorkspaceId } from "../domain/Ids.ts"
 import { AgentEnrollments } from "./AgentEnrollments.ts"
-import type { EnrolledAgent } from "./AgentEnrollments.ts"
 import type * as Migrations from "./Migrations.ts"
+import * as SqlAgents from "./SqlAgents.ts"
 import * as SqlCalls from "./SqlCalls.ts"
 
 const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
-  const { call, sql, table, transact } = yield* SqlCalls.make(options)
+  const calls = yield* SqlCalls.make(options)
+  const { call, sql, table, transact } = calls
   const [workspaces, builds, agents, presence] = [
     table("workspaces"),
     table("builds"),
@@ -32,6 +31,10 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
 
   const insertBuild = Effect.fnUntraced(function*(workspaceId: WorkspaceId, buildId: BuildId, transition: Transition) {
     const inserted = yield* sql`
+      with replaced as (
+        update ${builds} set status = 'canceled', finished_at = clock_timestamp()
+        where workspace_id = ${workspaceId} and status in ('pending', 'running')
+      )
       insert into ${builds} as b (build_id, workspace_id, number, transition, status, finished_at)
       select ${buildId}::text, ${workspaceId}::text, coalesce(max(number), 0) + 1, ${transition}::text, 'succeeded',
         clock_timestamp()
@@ -42,39 +45,6 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
     return build
   })
 
-  // In order of ids, as every statement that takes many of these rows: two of them never wait for each other.
-  const revoke = (workspaceId: WorkspaceId) =>
-    sql`
-      with earlier as materialized (
-        select p.agent_id from ${presence} as p
-        where p.revoked_at is null
-          and p.agent_id = any(array(select agent_id from ${agents} where workspace_id = ${workspaceId}))
-        order by p.agent_id for no key update
-      )
-      update ${presence} as p set revoked_at = clock_timestamp() from earlier where p.agent_id = earlier.agent_id`
-
-  const insertAgents = Effect.fnUntraced(
-    function*(workspaceId: WorkspaceId, buildId: BuildId, enrolled: ReadonlyArray<EnrolledAgent>) {
-      yield* sql`
-        with enrolled as materialized (
-          select * from jsonb_to_recordset(${encodeAgents(enrolled)}::text::jsonb) as e (
-            agent_id text, parent_id text, ordinal integer, name text, display_order integer,
-            connection_timeout double precision, secret_hash text
-          )
-        ), inserted as (
-          insert into ${agents} (
-            agent_id, workspace_id, build_id, parent_id, ordinal, name, display_order, connection_timeout, lifecycle,
-            started_at, secret_hash
-          )
-          select agent_id, ${workspaceId}::text, ${buildId}::text, parent_id, ordinal, name, display_order,
-            connection_timeout, 'ready', clock_timestamp(), decode(secret_hash, 'hex')
-          from enrolled
-          returning agent_id
-        )
-        insert into ${presence} (agent_id) select agent_id from inserted`
-    }
-  )
-
   return AgentEnrollments.of({
     recordStart: Effect.fn("AgentEnrollments.recordStart")(function*(options) {
       const { buildId, owner, workspaceId } = options
@@ -83,12 +53,16 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
         Effect.gen(function*() {
           const locked = yield* sql`
             insert into ${workspaces} as w (workspace_id, owner) values (${workspaceId}, ${owner})
-            on conflict (workspace_id) do update set owner = excluded.owner where w.owner = excluded.owner
+            on conflict (workspace_id) do update set
+              deleted_at = null,
+              -- It was free for others since this one was deleted.
+              name = case when w.deleted_at is null then w.name end
+            where w.owner = excluded.owner
             returning 1`
           if (locked.length === 0) return yield* new WorkspaceRefused({ workspaceId, owner })
           const build = yield* insertBuild(workspaceId, buildId, "start")
-          yield* revoke(workspaceId)
-          yield* insertAgents(workspaceId, buildId, options.agents)
+          yield* SqlAgents.revoke(calls, workspaceId)
+          yield* SqlAgents.insert(calls, { workspaceId, buildId, agents: options.agents, from: 0, ready: true })
           return build
         })
       )
@@ -97,11 +71,13 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
       return yield* transact(
         "AgentEnrollments.recordEnd",
         Effect.gen(function*() {
-          const locked = yield* sql`
-            select 1 from ${workspaces} where workspace_id = ${workspaceId} and owner = ${owner} for no key update`
+          const own = sql`workspace_id = ${workspaceId} and owner = ${owner}`
+          const locked = transition === "delete"
+            ? yield* sql`update ${workspaces} set deleted_at = clock_timestamp() where ${own} returning 1`
+            : yield* sql`select 1 from ${workspaces} where ${own} for no key update`
           if (locked.length === 0) return yield* new WorkspaceRefused({ workspaceId, owner })
           const build = yield* insertBuild(workspaceId, buildId, transition)
-          yield* revoke(workspaceId)
+          yield* SqlAgents.revoke(calls, workspaceId)
           return build
         })
       )
@@ -134,15 +110,3 @@ export const layer = (options?: Migrations.Options): Layer.Layer<AgentEnrollment
   Layer.effect(AgentEnrollments, make(options))
 
 const decode = SqlCalls.rowsOf(Schema.Tuple([Build]))
-
-// JSON, since an array of parameters has neither nulls alone nor bytes; for ever is zero in the table.
-const encodeAgents = (agents: ReadonlyArray<EnrolledAgent>): string =>
-  JSON.stringify(agents.map((agent, ordinal) => ({
-    agent_id: agent.agentId,
-    parent_id: agent.parentId,
-    ordinal,
-    name: agent.name,
-    display_order: agent.displayOrder,
-    connection_timeout: Duration.isFinite(agent.connectionTimeout) ? Duration.toMillis(agent.connectionTimeout) : 0,
-    secret_hash: Hex.encode(agent.secretHash)
-  })))

@@ -13,7 +13,6 @@
  * @since 0.1.0
  */
 import * as Digest from "effect/crypto/Digest"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -118,7 +117,7 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
             select p.agent_id, p.epoch, p.revoked_at, p.disconnected_at, s.epoch as sent_epoch, s.age
             from unnest(
               ${ids}::text[], ${sessions.map(({ epoch }) => String(epoch))}::text[]::integer[],
-              ${sessions.map(({ age }) => ageOf(age))}::text[]::double precision[]
+              ${sessions.map(({ age }) => SqlCalls.millisOf(age))}::text[]::double precision[]
             ) as s (agent_id, epoch, age)
             join ${presence} as p on p.agent_id = s.agent_id
             order by p.agent_id for no key update of p
@@ -152,7 +151,7 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
           select w.agent_id, 'elsewhere'
           from unnest(
             ${waiting.map(({ agentId }) => agentId)}::text[],
-            ${waiting.map(({ age }) => ageOf(age))}::text[]::double precision[]
+            ${waiting.map(({ age }) => SqlCalls.millisOf(age))}::text[]::double precision[]
           ) as w (agent_id, age)
           join ${presence} as p on p.agent_id = w.agent_id
           cross join clock
@@ -166,6 +165,19 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
         else verdicts.set(agentId, verdict)
       }
       return { verdicts, elsewhere }
+    }),
+    report: Effect.fn("AgentPresence.report")(function*({ agentId, epoch, lifecycle }) {
+      // Both rows are locked first, so that the fence is read as it is when the word is written.
+      yield* call(
+        "AgentPresence.report",
+        sql`
+          with fenced as materialized (
+            select a.agent_id from ${table("agents")} as a join ${presence} as p on p.agent_id = a.agent_id
+            where a.agent_id = ${agentId} and p.epoch = ${epoch} and p.revoked_at is null
+            for no key update of a, p
+          )
+          update ${table("agents")} as a set lifecycle = ${lifecycle} from fenced where a.agent_id = fenced.agent_id`
+      )
     }),
     detach: Effect.fn("AgentPresence.detach")(function*({ agentId, epoch }) {
       // Never before the last heartbeat, should the database's clock have been set back.
@@ -209,6 +221,3 @@ const rounds = (attachments: ReadonlyArray<Attachment>): ReadonlyArray<ReadonlyA
   }
   return parts
 }
-
-// As text, since an array of numbers has one type for whole ones and another for the rest. A year is for ever.
-const ageOf = (age: Duration.Duration): string => String(Math.min(Math.max(Duration.toMillis(age), 0), 31_536_000_000))

@@ -17,6 +17,7 @@ import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -29,7 +30,7 @@ import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import { isSqlError } from "effect/sql/SqlError"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Identifier } from "effect/sql/Statement"
+import type { Fragment, Identifier } from "effect/sql/Statement"
 import * as Tracer from "effect/Tracer"
 import { StoreError } from "../domain/Errors.ts"
 import * as Migrations from "./Migrations.ts"
@@ -167,6 +168,25 @@ export const rowsOf = <S extends Schema.Constraint>(
   const decode = Schema.decodeUnknownEffect(rows)
   return (answer) => Effect.orDie(decode(answer))
 }
+
+/**
+ * A duration as a parameter for `double precision`: milliseconds, as text, since an array of numbers has one type for whole
+ * ones and another for the rest. A year is for ever.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const millisOf = (duration: Duration.Duration): string =>
+  String(Math.min(Math.max(Duration.toMillis(duration), 0), 31_536_000_000))
+
+/**
+ * A duration as an interval.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const interval = (sql: SqlClient.SqlClient, duration: Duration.Duration): Fragment =>
+  sql`${millisOf(duration)}::text::double precision * interval '1 millisecond'`
 
 // A whole statement or transaction was undone because of another one: nothing of it was done.
 const again = {

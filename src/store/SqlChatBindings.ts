@@ -7,13 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as SqlClient from "effect/sql/SqlClient"
-import type { Fragment, Identifier } from "effect/sql/Statement"
+import type { Fragment } from "effect/sql/Statement"
 import { Binding, BindResult, unbound } from "../domain/Binding.ts"
 import { BindingRefused } from "../domain/Errors.ts"
 import type { OwnerId, WorkspaceId } from "../domain/Ids.ts"
 import { ChatBindings } from "./ChatBindings.ts"
 import type * as Migrations from "./Migrations.ts"
 import * as SqlCalls from "./SqlCalls.ts"
+import * as SqlChatRows from "./SqlChatRows.ts"
 
 /**
  * The rows stand in the table `chats` of the module's schema, which binding fills as needed.
@@ -22,84 +23,49 @@ import * as SqlCalls from "./SqlCalls.ts"
  * @category layers
  */
 export const layer = (options?: Migrations.Options): Layer.Layer<ChatBindings, never, SqlClient.SqlClient> =>
-  Layer.effect(
-    ChatBindings,
-    Effect.flatMap(SqlCalls.make(options), (calls) => {
-      const { sql, table } = calls
-      const chats = table("chats")
-      return make(calls, {
-        chats,
-        key: sql("chat_id"),
-        // Makes the row where there is none, which only this table can.
-        bindWorkspace: ({ buildId, chatId, owner, workspaceId }, returning) =>
-          sql`
-            insert into ${chats} as c (chat_id, owner, workspace_id, build_id, generation)
-            select ${chatId}::text, ${owner}::text, ${workspaceId}::text, ${buildId ?? null}::text, 1
-            where ${ownsWorkspace(calls, owner, workspaceId)}
-            on conflict (chat_id) do update set
-              workspace_id = excluded.workspace_id,
-              build_id = excluded.build_id,
-              agent_id = null,
-              generation = c.generation + 1
-            where c.owner = excluded.owner
-            returning ${returning}`
-      })
-    })
-  )
+  Layer.effect(ChatBindings, make(options))
 
 /**
- * The application's own table of chats, named with its schema if need be. `key` and `owner` are its columns for the id
- * and the owner of a chat; it needs `workspace_id`, `build_id`, `agent_id` (text) and `generation` (integer, 0) as well:
- * see `Migrations.columnsText`. Rows are never made here, so binding a chat that is not there is refused.
+ * The rows stand in the application's own table of chats, with the id and the owner of a chat in the columns `key` and
+ * `owner`. It needs four columns for the binding as well: see `Migrations.columnsText`. Rows are never made there, so
+ * binding a chat that is not there is refused.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerTable = (
-  options: Migrations.Options & {
-    readonly table: string
-    readonly key: string
-    readonly owner: string
-  }
-): Layer.Layer<ChatBindings, never, SqlClient.SqlClient> =>
-  Layer.effect(
-    ChatBindings,
-    Effect.flatMap(SqlCalls.make(options), (calls) => {
-      const { sql } = calls
-      const chats = sql(options.table)
-      const key = sql(options.key)
-      return make(calls, {
-        chats,
-        key,
-        bindWorkspace: ({ buildId, chatId, owner, workspaceId }, returning) =>
-          sql`
-            update ${chats} as c set
-              workspace_id = ${workspaceId}::text,
-              build_id = ${buildId ?? null}::text,
-              agent_id = null,
-              generation = coalesce(c.generation, 0) + 1
-            where c.${key} = ${chatId} and c.${sql(options.owner)} = ${owner}
-              and (${ownsWorkspace(calls, owner, workspaceId)})
-            returning ${returning}`
-      })
-    })
-  )
+  options: Migrations.Options & SqlChatRows.ChatTable
+): Layer.Layer<ChatBindings, never, SqlClient.SqlClient> => Layer.effect(ChatBindings, make(options, options))
 
-interface Rows {
-  readonly chats: Identifier
-  readonly key: Identifier
-  readonly bindWorkspace: (
-    options: Parameters<ChatBindings["Service"]["bindWorkspace"]>[0],
-    returning: Fragment
-  ) => ReturnType<SqlClient.SqlClient["unsafe"]>
-}
-
-const make = Effect.fnUntraced(function*(calls: SqlCalls.SqlCalls, rows: Rows) {
+const make = Effect.fnUntraced(function*(options?: Migrations.Options, of?: SqlChatRows.ChatTable) {
+  const calls = yield* SqlCalls.make(options)
   const { call, sql } = calls
-  const { chats, key } = rows
-  const columns = sql`
-    c.${key}::text as "chatId", c.workspace_id::text as "workspaceId", c.build_id::text as "buildId",
-    c.agent_id::text as "agentId", coalesce(c.generation, 0) as "generation"`
+  const { chats, columns, key, own, owner } = SqlChatRows.make(calls, of)
+
+  const bindWorkspace = (options: Parameters<ChatBindings["Service"]["bindWorkspace"]>[0]) => {
+    const { buildId, chatId, workspaceId } = options
+    const allowed = ownsWorkspace(calls, options.owner, workspaceId)
+    return own
+      ? sql`
+        insert into ${chats} as c (chat_id, owner, workspace_id, build_id, generation)
+        select ${chatId}::text, ${options.owner}::text, ${workspaceId}::text, ${buildId ?? null}::text, 1
+        where ${allowed}
+        on conflict (chat_id) do update set
+          workspace_id = excluded.workspace_id,
+          build_id = excluded.build_id,
+          agent_id = null,
+          generation = c.generation + 1
+        where c.owner = excluded.owner
+        returning ${columns}`
+      : sql`
+        update ${chats} as c set
+          workspace_id = ${workspaceId}::text,
+          build_id = ${buildId ?? null}::text,
+          agent_id = null,
+          generation = coalesce(c.generation, 0) + 1
+        where c.${key} = ${chatId} and c.${owner} = ${options.owner} and (${allowed})
+        returning ${columns}`
+  }
 
   return ChatBindings.of({
     get: Effect.fn("ChatBindings.get")(function*(chatId) {
@@ -107,12 +73,12 @@ const make = Effect.fnUntraced(function*(calls: SqlCalls.SqlCalls, rows: Rows) {
         "ChatBindings.get",
         sql`select ${columns} from ${chats} as c where c.${key} = ${chatId}`
       )
-      return (yield* decode(found)).at(0) ?? unbound(chatId)
+      return (yield* SqlChatRows.decode(found)).at(0) ?? unbound(chatId)
     }),
     bindWorkspace: Effect.fn("ChatBindings.bindWorkspace")(function*(options) {
       const { chatId, workspaceId } = options
-      const bound = yield* call("ChatBindings.bindWorkspace", rows.bindWorkspace(options, columns))
-      return (yield* decode(bound)).at(0) ?? (yield* new BindingRefused({ chatId, workspaceId }))
+      const bound = yield* call("ChatBindings.bindWorkspace", bindWorkspace(options))
+      return (yield* SqlChatRows.decode(bound)).at(0) ?? (yield* new BindingRefused({ chatId, workspaceId }))
     }),
     bindAgent: Effect.fn("ChatBindings.bindAgent")(function*(seen, buildId, agentId) {
       // The lock shows the row as the faster writer left it, which the snapshot of the statement may not.
@@ -151,8 +117,6 @@ const ownsWorkspace = (
   sql`${workspaceId}::text is null or exists (
     select 1 from ${table("workspaces")} as w where w.workspace_id = ${workspaceId} and w.owner = ${owner}::text
   )`
-
-const decode = SqlCalls.rowsOf(Schema.Array(Binding))
 
 const decodeBound = SqlCalls.rowsOf(
   Schema.Array(Schema.Struct({ ...Binding.fields, bound: Schema.Boolean }))

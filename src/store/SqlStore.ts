@@ -12,11 +12,13 @@ import * as Layer from "effect/Layer"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type { AgentEnrollments } from "./AgentEnrollments.ts"
 import type { AgentPresence } from "./AgentPresence.ts"
+import type { Builds } from "./Builds.ts"
 import type { ChatBindings } from "./ChatBindings.ts"
 import type { Chats } from "./Chats.ts"
 import type * as Migrations from "./Migrations.ts"
 import * as SqlAgentEnrollments from "./SqlAgentEnrollments.ts"
 import * as SqlAgentPresence from "./SqlAgentPresence.ts"
+import * as SqlBuilds from "./SqlBuilds.ts"
 import * as SqlChatBindings from "./SqlChatBindings.ts"
 import * as SqlChats from "./SqlChats.ts"
 import * as SqlWorkspaceAgents from "./SqlWorkspaceAgents.ts"
@@ -29,13 +31,14 @@ import type { WorkspaceAgents } from "./WorkspaceAgents.ts"
  * @category layers
  */
 export const layer = (options?: Migrations.Options): Layer.Layer<
-  AgentEnrollments | AgentPresence | ChatBindings | Chats | WorkspaceAgents,
+  AgentEnrollments | AgentPresence | Builds | ChatBindings | Chats | WorkspaceAgents,
   never,
   SqlClient.SqlClient
 > =>
   Layer.mergeAll(
     SqlAgentEnrollments.layer(options),
     SqlAgentPresence.layer(options),
+    SqlBuilds.layer(options),
     SqlChatBindings.layer(options),
     SqlChats.layer(options),
     SqlWorkspaceAgents.layer(options)

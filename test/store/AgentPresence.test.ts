@@ -1,5 +1,6 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { DateTime, Duration, Effect, Option, Redacted } from "effect"
+import type { Lifecycle } from "../../src/domain/Agent.ts"
 import { statusAt } from "../../src/domain/AgentStatus.ts"
 import { TokenRefused } from "../../src/domain/Errors.ts"
 import { AgentEnrollments } from "../../src/store/AgentEnrollments.ts"
@@ -237,6 +238,51 @@ const presenceContract = (test: Test): void => {
       yield* clock.pass("5 seconds")
       yield* beat("n", session("a", epoch))
       assert.strictEqual(yield* statusOf("a"), "disconnected")
+    })
+  )
+
+  test(
+    "what start-up scripts have come to is recorded for the newest session alone",
+    Effect.gen(function*() {
+      const presence = yield* AgentPresence
+      const report = (epoch: number, lifecycle: Lifecycle) =>
+        presence.report({ agentId: agentId("a"), epoch, lifecycle })
+      const lifecycle = Effect.map(rowOf("a"), ({ agent }) => agent.lifecycle)
+      yield* start("w", "b1", "a")
+      yield* report(1, "starting")
+      assert.strictEqual(yield* lifecycle, "ready")
+      const first = yield* attach("a", "n1")
+      yield* report(first.epoch, "starting")
+      assert.strictEqual(yield* lifecycle, "starting")
+      const second = yield* attach("a", "n2")
+      yield* report(first.epoch, "start_error")
+      assert.strictEqual(yield* lifecycle, "starting")
+      yield* report(second.epoch, "ready")
+      assert.strictEqual(yield* lifecycle, "ready")
+      // The last word of an agent that ends may come after its link did.
+      yield* detach("a", second.epoch)
+      yield* report(second.epoch, "off")
+      assert.strictEqual(yield* lifecycle, "off")
+      yield* start("w", "b2", "other")
+      yield* report(second.epoch, "ready")
+      assert.strictEqual(yield* lifecycle, "off")
+      yield* presence.report({ agentId: agentId("nobody"), epoch: 1, lifecycle: "ready" })
+    })
+  )
+
+  test(
+    "reports, heartbeats and attachments of one agent at once all get their answers",
+    Effect.gen(function*() {
+      const presence = yield* AgentPresence
+      yield* start("w", "b1", "a")
+      const { epoch } = yield* attach("a", "n")
+      const calls = Array.from({ length: 20 }, (_, index) => [
+        presence.report({ agentId: agentId("a"), epoch: epoch + index, lifecycle: "ready" }),
+        attach("a", "n"),
+        beat("n", session("a", epoch + index))
+      ])
+      yield* Effect.all(calls.flat(), { concurrency: "unbounded", discard: true })
+      assert.strictEqual((yield* attach("a", "n")).epoch, epoch + 21)
     })
   )
 

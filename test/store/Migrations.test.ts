@@ -52,12 +52,15 @@ layer(emptyDatabase(), fresh)("Migrations in an empty database", (it) => {
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       const ran = yield* Migrations.run()
-      assert.deepStrictEqual(ran, [[1, "bindings_builds_and_presence"]])
+      assert.deepStrictEqual(ran, [[1, "bindings_builds_and_presence"], [2, "queue_of_builds"]])
       assert.deepStrictEqual(yield* Migrations.run(), [])
       assert.deepStrictEqual(yield* tablesOutside("chat_workspace"), [])
       assert.deepStrictEqual(
-        yield* sql`select migration_id, name from chat_workspace.migrations`,
-        [{ migration_id: 1, name: "bindings_builds_and_presence" }]
+        yield* sql`select migration_id, name from chat_workspace.migrations order by migration_id`,
+        [
+          { migration_id: 1, name: "bindings_builds_and_presence" },
+          { migration_id: 2, name: "queue_of_builds" }
+        ]
       )
     }))
 
@@ -78,7 +81,7 @@ layer(emptyDatabase(), fresh)("Migrations in an empty database", (it) => {
         0,
         0,
         0,
-        1
+        2
       ])
     }))
 
@@ -116,7 +119,7 @@ layer(emptyDatabase(), fresh)("Migrations beside those of the application", (it)
       const first = { "0001_users": Effect.asVoid(sql`create table users (id int primary key)`) }
       const second = { ...first, "0002_chats": Effect.asVoid(sql`create table chats (id int primary key)`) }
       assert.deepStrictEqual(yield* host(first), [[1, "users"]])
-      assert.strictEqual((yield* Migrations.run()).length, 1)
+      assert.strictEqual((yield* Migrations.run()).length, 2)
       assert.deepStrictEqual(yield* host(second), [[2, "chats"]])
       assert.deepStrictEqual(yield* Migrations.run(), [])
       assert.deepStrictEqual(
@@ -134,7 +137,7 @@ layer(emptyDatabase(), fresh)("Migrations beside those of the application", (it)
       const asRole = <A, E, R>(self: Effect.Effect<A, E, R>) =>
         sql.withTransaction(Effect.andThen(sql`set local role ${sql(role)}`, self))
       assert.isTrue(Exit.isFailure(yield* Effect.exit(asRole(sql`create schema other`))))
-      assert.strictEqual((yield* asRole(Migrations.run({ schema: "given" }))).length, 1)
+      assert.strictEqual((yield* asRole(Migrations.run({ schema: "given" }))).length, 2)
       yield* sql`drop schema given cascade`
       yield* sql`drop role ${sql(role)}`
     }))
@@ -152,7 +155,7 @@ layer(
       assert.deepInclude(row, { chatId: chat("c"), workspaceId: workspace("w"), agentId: agentId("a1"), generation: 3 })
       const sql = yield* SqlClient.SqlClient
       const names = yield* sql`select table_name from information_schema.tables where table_schema = ${schema}`
-      assert.strictEqual(names.length, 7)
+      assert.strictEqual(names.length, 8)
       // The application's own statements still are.
       assert.deepStrictEqual(yield* sql`select 1 as ${sql("someName")}`, [{ someName: 1 }])
     }))

@@ -20,8 +20,11 @@ import { SqlClient, SqlError } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { type Binding, unbound } from "../../src/domain/Binding.ts"
 import { StoreError } from "../../src/domain/Errors.ts"
+import { TemplateId } from "../../src/domain/Ids.ts"
+import { WorkspaceName } from "../../src/domain/Workspace.ts"
 import { AgentEnrollments } from "../../src/store/AgentEnrollments.ts"
 import { AgentPresence } from "../../src/store/AgentPresence.ts"
+import { Builds } from "../../src/store/Builds.ts"
 import { ChatBindings } from "../../src/store/ChatBindings.ts"
 import { Chats } from "../../src/store/Chats.ts"
 import * as Migrations from "../../src/store/Migrations.ts"
@@ -67,6 +70,8 @@ const everyCall = Effect.fnUntraced(function*(suffix: string) {
   const agents = yield* WorkspaceAgents
   const presence = yield* AgentPresence
   const enrollments = yield* AgentEnrollments
+  const builds = yield* Builds
+  const lease = Duration.seconds(30)
   const w = { workspaceId: workspace(`w${suffix}`), owner: owner("ann") }
   const c = { chatId: chat(`c${suffix}`), owner: owner("ann") }
   const a = agentId(`a${suffix}`)
@@ -84,9 +89,52 @@ const everyCall = Effect.fnUntraced(function*(suffix: string) {
     ["verify", presence.verify(token)],
     ["attach", presence.attach({ agentId: a, nodeId: node("n"), incarnation: incarnation("i") })],
     ["beat", presence.beat({ nodeId: node("n"), sessions: [], waiting: [] })],
+    ["report", presence.report({ agentId: a, epoch: 1, lifecycle: "starting" })],
     ["detach", presence.detach({ agentId: a, epoch: 1 })],
     ["replaceSecret", enrollments.replaceSecret({ ...w, agentId: a, secretHash: yield* secretOf(2) })],
-    ["recordEnd", enrollments.recordEnd({ ...w, buildId: build(`e${suffix}`), transition: "stop" })]
+    ["recordEnd", enrollments.recordEnd({ ...w, buildId: build(`e${suffix}`), transition: "stop" })],
+    [
+      "createWorkspace",
+      builds.createWorkspace({
+        owner: w.owner,
+        workspaceId: workspace(`n${suffix}`),
+        templateId: TemplateId.make("template"),
+        names: [WorkspaceName.make(`n${suffix}`)],
+        build: { buildId: build(`n${suffix}`), parameters: {}, repeatable: true },
+        chat: unbound(chat(`n${suffix}`)),
+        limit: { count: 3, within: Duration.hours(1) }
+      })
+    ],
+    ["take", builds.take({ nodeId: node("n"), lease, limit: Duration.minutes(15), attempts: 3 })],
+    ["renew", builds.renew({ buildId: build(`n${suffix}`), epoch: 1, lease })],
+    [
+      "prepareAgents",
+      builds.prepareAgents({ buildId: build(`n${suffix}`), epoch: 1, agents: [enrolled(`n${suffix}`)] })
+    ],
+    [
+      "appendLog",
+      builds.appendLog({ buildId: build(`n${suffix}`), epoch: 1, lines: [{ number: 1, text: "line" }] })
+    ],
+    ["lastLine", builds.lastLine(build(`n${suffix}`))],
+    ["log", builds.log({ buildId: build(`n${suffix}`), after: 0 })],
+    ["getBuild", builds.get(build(`n${suffix}`))],
+    ["latest", builds.latest(workspace(`n${suffix}`))],
+    ["workspace", builds.workspace(workspace(`n${suffix}`))],
+    ["workspaces", builds.workspaces(w.owner)],
+    ["finish", builds.finish({ buildId: build(`n${suffix}`), epoch: 1, outcome: { _tag: "Succeeded" } })],
+    [
+      "request",
+      builds.request({
+        owner: w.owner,
+        workspaceId: workspace(`n${suffix}`),
+        transition: "start",
+        after: 1,
+        build: { buildId: build(`m${suffix}`), parameters: {}, repeatable: false },
+        chat: null
+      })
+    ],
+    ["release", builds.release({ buildId: build(`m${suffix}`), epoch: 1 })],
+    ["cancel", builds.cancel({ owner: w.owner, workspaceId: workspace(`n${suffix}`) })]
   ]
   return calls
 })
@@ -101,7 +149,7 @@ const allFailWithin = Effect.fnUntraced(function*(bound: number) {
     ([name, call]) => Effect.map(Effect.timed(Effect.exit(call)), ([took, exit]) => ({ name, took, exit })),
     { concurrency: "unbounded" }
   )
-  assert.strictEqual(results.length, 13)
+  assert.strictEqual(results.length, 29)
   for (const { exit, name, took } of results) {
     const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
     assert.isTrue(Schema.is(StoreError)(error), `${name}: ${String(exit)}`)
@@ -450,7 +498,7 @@ const counting = Effect.fnUntraced(function*<A, E, R>(self: Effect.Effect<A, E, 
 })
 
 layer(Layer.provideMerge(counted, database), real)("Statements", (it) => {
-  it.effect("each call is one, but for the records of starts and stops", () =>
+  it.effect("each call is one, but for those that are a transaction", () =>
     Effect.gen(function*() {
       const counts: Record<string, number> = {}
       for (const [name, call] of yield* everyCall("-count")) counts[name] = (yield* counting(call))[1]
@@ -458,10 +506,22 @@ layer(Layer.provideMerge(counted, database), real)("Statements", (it) => {
         recordStart: 4,
         recordEnd: 3,
         ...Object.fromEntries(
-          ["create", "bindWorkspace", "get", "bindAgent", "agent", "latestBuild", "verify", "attach", "beat", "detach"]
+          ["create", "bindWorkspace", "get", "bindAgent", "agent", "latestBuild", "verify", "attach", "beat", "report"]
             .map((name) => [name, 1])
         ),
-        replaceSecret: 1
+        detach: 1,
+        replaceSecret: 1,
+        createWorkspace: 6,
+        take: 2,
+        prepareAgents: 4,
+        finish: 4,
+        request: 4,
+        release: 1,
+        cancel: 3,
+        ...Object.fromEntries(
+          ["renew", "appendLog", "lastLine", "log", "getBuild", "latest", "workspace", "workspaces"]
+            .map((name) => [name, 1])
+        )
       })
     }))
 

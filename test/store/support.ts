@@ -7,6 +7,7 @@ import { TestClock } from "effect/testing"
 import { AgentId, BuildId, ChatId, Incarnation, NodeId, OwnerId, WorkspaceId } from "../../src/domain/Ids.ts"
 import * as AgentEnrollments from "../../src/store/AgentEnrollments.ts"
 import * as AgentPresence from "../../src/store/AgentPresence.ts"
+import * as Builds from "../../src/store/Builds.ts"
 import * as ChatBindings from "../../src/store/ChatBindings.ts"
 import * as Chats from "../../src/store/Chats.ts"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
@@ -26,6 +27,7 @@ export class StoreClock extends Context.Service<StoreClock, {
 export type Ports =
   | AgentEnrollments.AgentEnrollments
   | AgentPresence.AgentPresence
+  | Builds.Builds
   | ChatBindings.ChatBindings
   | Chats.Chats
   | WorkspaceAgents.WorkspaceAgents
@@ -36,6 +38,7 @@ export type Test = (name: string, body: Effect.Effect<void, unknown, Ports | Sto
 export const memory: Layer.Layer<Ports | StoreClock> = Layer.mergeAll(
   AgentEnrollments.layerMemory,
   AgentPresence.layerMemory,
+  Builds.layerMemory,
   ChatBindings.layerMemory,
   Chats.layerMemory,
   WorkspaceAgents.layerMemory,
@@ -71,6 +74,12 @@ const clockOf = (schema: string): Layer.Layer<StoreClock, never, SqlClient.SqlCl
           yield* sql`
             update ${sql(`${schema}.heartbeats`)} set
               covered_since = covered_since - ${back}, last_beat_at = last_beat_at - ${back}`
+          yield* sql`update ${sql(`${schema}.workspaces`)} set created_at = created_at - ${back}`
+          yield* sql`
+            update ${sql(`${schema}.builds`)} set
+              created_at = created_at - ${back}, started_at = started_at - ${back},
+              finished_at = finished_at - ${back}, lease_until = lease_until - ${back}`
+          yield* sql`update ${sql(`${schema}.build_logs`)} set at = at - ${back}`
         }, Effect.orDie)
       })
     })
