@@ -22,6 +22,7 @@ import * as Admission from "./Admission.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
 import * as GatewayMetrics from "./GatewayMetrics.ts"
 import type { Handshake } from "./Handshake.ts"
+import type { Followed, LifecycleReports } from "./LifecycleReports.ts"
 import * as Link from "./Link.ts"
 import { CloseCode } from "./Protocol.ts"
 import type { Session, Sessions } from "./Sessions.ts"
@@ -50,12 +51,13 @@ export const make = Effect.fnUntraced(function*(gateway: {
   readonly sessions: Sessions
   readonly admission: Admission.Admission
   readonly handshake: Handshake
+  readonly lifecycles: LifecycleReports
   readonly scope: Scope.Scope
 }): Effect.fn.Return<Acceptor, never, AgentPresence> {
   const config = yield* GatewayConfig
   const clock = yield* Clock.Clock
   const presence = yield* AgentPresence
-  const { admission, handshake, nodeId, scope, sessions } = gateway
+  const { admission, handshake, lifecycles, nodeId, scope, sessions } = gateway
   const links = new Set<Link.Link>()
   const lives = new Set<Fiber.Fiber<void>>()
   // Of each agent apart: one that opens sockets and says nothing must not take the places of all.
@@ -104,6 +106,7 @@ export const make = Effect.fnUntraced(function*(gateway: {
   ): Effect.Effect<void> =>
     Effect.suspend(() => {
       let session: Session | undefined
+      let lifecycle: Followed | undefined
       const onEnd = (end: Link.End): void => {
         if (session === undefined) return
         // In this order: who hears that the connection closed must not be lent it again.
@@ -130,6 +133,7 @@ export const make = Effect.fnUntraced(function*(gateway: {
           })
         )
         authenticated()
+        if (session !== undefined && rejected === undefined) lifecycle = yield* lifecycles(session)
         const end = yield* Deferred.await(link.ended)
         if (session !== undefined && rejected === undefined) yield* lost(session, end)
         yield* link.sayEnd(end)
@@ -143,10 +147,13 @@ export const make = Effect.fnUntraced(function*(gateway: {
         // A peer that is frozen answers no close, and a server that closes must not wait for the store either.
         Effect.tap(() => Effect.sync(destroySocket)),
         Effect.tap((end) =>
-          session === undefined || end.reason === "replaced" ? Effect.void : Effect.ignore(
-            admission.asked(presence.detach({ agentId, epoch: session.epoch })),
-            { log: "Debug", message: "The end of a session could not be recorded" }
-          )
+          session === undefined || end.reason === "replaced" ? Effect.void : Effect.all([
+            lifecycle?.finish ?? Effect.void,
+            Effect.ignore(
+              admission.asked(presence.detach({ agentId, epoch: session.epoch })),
+              { log: "Debug", message: "The end of a session could not be recorded" }
+            )
+          ], { concurrency: "unbounded", discard: true })
         ),
         Effect.asVoid
       )

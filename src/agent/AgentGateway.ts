@@ -37,6 +37,7 @@ import { GatewayConfig } from "./GatewayConfig.ts"
 import * as Handshake from "./Handshake.ts"
 import * as Heartbeat from "./Heartbeat.ts"
 import * as KillDebts from "./KillDebts.ts"
+import * as LifecycleReports from "./LifecycleReports.ts"
 import { CloseCode } from "./Protocol.ts"
 import * as SessionConnection from "./SessionConnection.ts"
 import type { Means } from "./SessionProcesses.ts"
@@ -87,7 +88,8 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
 
   const layerScope = yield* Effect.scope
   const scope = yield* Scope.fork(layerScope)
-  const acceptor = yield* Acceptor.make({ nodeId, sessions, admission, handshake, scope })
+  const lifecycles = yield* LifecycleReports.make
+  const acceptor = yield* Acceptor.make({ nodeId, sessions, admission, handshake, lifecycles, scope })
 
   const drain = Effect.fnUntraced(function*(within: Duration.Duration) {
     sessions.shutdown()

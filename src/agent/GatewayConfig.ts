@@ -62,6 +62,14 @@ export interface GatewayConfig {
   readonly debtsPerAgent: number
   readonly debts: number
   readonly debtAge: Duration.Duration
+  /** Lifecycles of agents that are written to the store at the same time (16), apart from its other calls. */
+  readonly lifecycleWriters: number
+  /** Changes of one session's lifecycle that are written (6) within `lifecycleWindow` (1 min); of more the last. */
+  readonly lifecycleChanges: number
+  readonly lifecycleWindow: Duration.Duration
+  /** The first delay before a lifecycle is written again (1 s), and the longest (10 s). */
+  readonly lifecycleRetry: Duration.Duration
+  readonly lifecycleRetryCap: Duration.Duration
   /** The deadline of stat, list, signal and of the acknowledgement of a start (10 s). */
   readonly shortCall: Duration.Duration
   /** The deadline of reading, writing and editing, and of reading kept output (30 s). */
@@ -102,6 +110,11 @@ export const defaults: GatewayConfig = {
   debtsPerAgent: 256,
   debts: 10_000,
   debtAge: Duration.minutes(10),
+  lifecycleWriters: 16,
+  lifecycleChanges: 6,
+  lifecycleWindow: Duration.minutes(1),
+  lifecycleRetry: Duration.seconds(1),
+  lifecycleRetryCap: Duration.seconds(10),
   shortCall: Duration.seconds(10),
   fileCall: Duration.seconds(30),
   runTimeout: Duration.seconds(30),
@@ -162,6 +175,11 @@ export const make = (options: Options): GatewayConfig => ({
   debtsPerAgent: options.debtsPerAgent ?? defaults.debtsPerAgent,
   debts: options.debts ?? defaults.debts,
   debtAge: duration(options.debtAge, defaults.debtAge),
+  lifecycleWriters: options.lifecycleWriters ?? defaults.lifecycleWriters,
+  lifecycleChanges: options.lifecycleChanges ?? defaults.lifecycleChanges,
+  lifecycleWindow: duration(options.lifecycleWindow, defaults.lifecycleWindow),
+  lifecycleRetry: duration(options.lifecycleRetry, defaults.lifecycleRetry),
+  lifecycleRetryCap: duration(options.lifecycleRetryCap, defaults.lifecycleRetryCap),
   shortCall: duration(options.shortCall, defaults.shortCall),
   fileCall: duration(options.fileCall, defaults.fileCall),
   runTimeout: duration(options.runTimeout, defaults.runTimeout),

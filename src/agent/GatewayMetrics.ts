@@ -98,6 +98,17 @@ export const heartbeatLag = Metric.gauge(`${prefix}_heartbeat_lag_ms`, {
 })
 
 /**
+ * Lifecycles of agents written to the store, by `outcome`: `ok` or `failed`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const lifecycles = Metric.counter(`${prefix}_lifecycles`, {
+  description: "Lifecycles of agents written to the store, by outcome",
+  incremental: true
+})
+
+/**
  * Kills that are owed to agents whose link is down.
  *
  * @since 0.1.0

@@ -140,6 +140,7 @@ export const make = Effect.fnUntraced(function*(deps: {
       incarnation,
       epoch,
       features: new Set(answer.features.filter(isFeature).filter((feature) => features.has(feature))),
+      tellsLifecycle: answer.features.includes(Protocol.lifecycleWord),
       link,
       openedAt: asked,
       confirmedAt: asked,

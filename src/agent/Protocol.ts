@@ -16,6 +16,7 @@
 import * as Rpc from "effect/rpc/Rpc"
 import * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Schema from "effect/Schema"
+import { Lifecycle } from "../domain/Agent.ts"
 import {
   AgentBusy,
   CommandNotFound,
@@ -37,6 +38,7 @@ export {
   FileError,
   FileErrorReason,
   Incarnation,
+  Lifecycle,
   NodeId,
   OperationId,
   OperationRefused,
@@ -99,6 +101,27 @@ export const CloseCode = {
   revoked: 4003,
   incompatible: 4004,
   violation: 4005
+} as const
+
+/**
+ * The word of the hello by which an agent says that it answers `Lifecycle`. It is none of the features of a connection:
+ * callers can do nothing with it.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const lifecycleWord = "lifecycle"
+
+/**
+ * Under these ids an agent runs the scripts of its workspace, so that their output can be read like any other. They are
+ * the agent's own: each incarnation uses them anew.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const scriptIds = {
+  startup: OperationId.make("startup"),
+  shutdown: OperationId.make("shutdown")
 } as const
 
 /**
@@ -339,6 +362,21 @@ export const Outcome = Schema.Union([
 export type Outcome = typeof Outcome.Type
 
 /**
+ * Where the start-up and shutdown scripts are. A text, since a later agent may know words that this gateway does not: it
+ * passes over them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const LifecycleNews = Schema.Struct({ lifecycle: Schema.String })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type LifecycleNews = typeof LifecycleNews.Type
+
+/**
  * The agent's half of the hello.
  *
  * @since 0.1.0
@@ -372,6 +410,8 @@ export class AgentRpcs extends RpcGroup.make(
   }),
   /** Asks the agent to open a new link after a random part of `withinMillis`, and to leave this one only then. */
   Rpc.make("Move", { payload: { withinMillis: Schema.Natural } }),
+  /** The present lifecycle at once, and every change after it; ends after the last one. Announced by `lifecycleWord`. */
+  Rpc.make("Lifecycle", { success: LifecycleNews, stream: true }),
   Rpc.make("Start", {
     payload: {
       id: OperationId,

@@ -30,6 +30,8 @@ export interface Session {
   readonly incarnation: Incarnation
   readonly epoch: number
   readonly features: ReadonlySet<Feature>
+  /** Whether the agent tells what its start-up and shutdown scripts come to. */
+  readonly tellsLifecycle: boolean
   readonly link: Link
   readonly openedAt: number
   /** When the store last confirmed it as the newest; none when it could not be asked at the last heartbeat. */

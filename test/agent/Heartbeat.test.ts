@@ -34,6 +34,7 @@ const beating = Effect.gen(function*() {
     Effect.provideService(AgentPresence.AgentPresence, {
       verify: () => Effect.die("not asked"),
       attach: () => Effect.die("not asked"),
+      report: () => Effect.die("not asked"),
       detach: () => Effect.die("not asked"),
       beat: (beat) => {
         store.beats.push(beat)

@@ -15,7 +15,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
-import { AgentBusy, type OperationId, OperationRefused, type Outcome } from "../Protocol.ts"
+import { AgentBusy, type OperationId, OperationRefused, type Outcome, scriptIds } from "../Protocol.ts"
 import { ProgramConfig } from "./ProgramConfig.ts"
 import { StateDirectory } from "./StateDirectory.ts"
 
@@ -69,6 +69,8 @@ const make = Effect.gen(function*() {
   const known = new Map<OperationId, Operation>()
   const buried = new Set<OperationId>()
   const restarted = new Set(earlier.operations)
+  // The agent's own, and used by each incarnation.
+  for (const id of Object.values(scriptIds)) restarted.delete(id)
 
   const refused = (id: OperationId): OperationRefused["reason"] | undefined =>
     buried.has(id) ? "killed" : restarted.has(id) ? "agentRestarted" : undefined

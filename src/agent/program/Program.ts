@@ -18,12 +18,22 @@ import * as RpcServer from "effect/rpc/RpcServer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
-import { AgentBusy, AgentRpcs, type Feature, HelloAnswer, Incarnation, name, version } from "../Protocol.ts"
+import {
+  AgentBusy,
+  AgentRpcs,
+  type Feature,
+  HelloAnswer,
+  Incarnation,
+  lifecycleWord,
+  name,
+  version
+} from "../Protocol.ts"
 import * as Files from "./Files.ts"
 import * as Link from "./Link.ts"
 import * as Operations from "./Operations.ts"
 import * as Processes from "./Processes.ts"
 import { ProgramConfig } from "./ProgramConfig.ts"
+import * as Scripts from "./Scripts.ts"
 import type { Settings, SettingsError } from "./Settings.ts"
 import * as StateDirectory from "./StateDirectory.ts"
 
@@ -48,6 +58,7 @@ export const handlers = AgentRpcs.toLayer(Effect.gen(function*() {
   const processes = yield* Processes.Processes
   const files = yield* Files.Files
   const operations = yield* Operations.Operations
+  const { lifecycle } = yield* Scripts.Scripts
   const incarnation = Incarnation.make(randomUUID())
   let inFlight = 0
 
@@ -79,7 +90,7 @@ export const handlers = AgentRpcs.toLayer(Effect.gen(function*() {
             protocol: name,
             version,
             incarnation,
-            features,
+            features: [...features, lifecycleWord],
             program: `chat-workspace-agent/${programVersion} node/${process.versions.node}`
           })
         )),
@@ -88,6 +99,8 @@ export const handlers = AgentRpcs.toLayer(Effect.gen(function*() {
         Link.CurrentLink,
         (link) => link === undefined ? Effect.void : Deferred.succeed(link.moving, Duration.millis(withinMillis))
       ),
+    // Neither counted nor limited: it lasts as long as its link, which would never be left for it.
+    Lifecycle: () => lifecycle,
     Start: (start) => limited(processes.start(start)),
     Follow: (options) => limitedStream(processes.follow(options)),
     Outcome: ({ id }) => always(operations.outcome(id)),
@@ -103,20 +116,22 @@ export const handlers = AgentRpcs.toLayer(Effect.gen(function*() {
   })
 }))
 
+const server = RpcServer.layer(AgentRpcs, { disableFatalDefects: true, disableTracing: true }).pipe(
+  Layer.provide(RpcServer.layerProtocolSocketServer),
+  Layer.provide([Link.layer, RpcSerialization.layerNdjson]),
+  Layer.provide(handlers)
+)
+
 /**
- * The whole program, for the settings and bounds in force. When its scope closes it leaves the gateway, then ends its
- * processes. Fails when the folder for its state cannot be used.
+ * The whole program, for the settings and bounds in force. When its scope closes it runs the shutdown script, leaves the
+ * gateway, then ends its processes. Fails when the folder for its state cannot be used.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<never, SettingsError, Settings> = RpcServer.layer(AgentRpcs, {
-  disableFatalDefects: true,
-  disableTracing: true
-}).pipe(
-  Layer.provide(RpcServer.layerProtocolSocketServer),
-  Layer.provide([Link.layer, RpcSerialization.layerNdjson]),
-  Layer.provide(handlers),
+export const layer: Layer.Layer<never, SettingsError, Settings> = Scripts.layerShutdown.pipe(
+  Layer.provide(server),
+  Layer.provide(Scripts.layer),
   Layer.provide([Processes.layer, Files.layer]),
   Layer.provide(Operations.layer),
   Layer.provide(StateDirectory.layer)

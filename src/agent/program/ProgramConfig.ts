@@ -57,6 +57,12 @@ export interface ProgramConfig {
   readonly exitDrain: Duration.Duration
   /** From TERM to KILL (2 s). */
   readonly killAfter: Duration.Duration
+  /** How long the start-up script may take (10 min); then it is left running. */
+  readonly startupTimeout: Duration.Duration
+  /** How long the shutdown script may take (10 s); then it is killed. */
+  readonly shutdownTimeout: Duration.Duration
+  /** How long the gateway has to hear the last lifecycle before the link is left (1 s). */
+  readonly farewell: Duration.Duration
 
   /** Operation ids remembered (10,000). */
   readonly operations: number
@@ -103,6 +109,9 @@ export const defaults: ProgramConfig = {
   coalesce: Duration.millis(5),
   exitDrain: Duration.millis(200),
   killAfter: Duration.seconds(2),
+  startupTimeout: Duration.minutes(10),
+  shutdownTimeout: Duration.seconds(10),
+  farewell: Duration.seconds(1),
   operations: 10_000,
   operationRetention: Duration.hours(1),
   readBytes: 1024 * 1024,
@@ -169,6 +178,9 @@ export const config: Config.Config<ProgramConfig> = Config.all({
   coalesce: duration("COALESCE", defaults.coalesce),
   exitDrain: duration("EXIT_DRAIN", defaults.exitDrain),
   killAfter: duration("KILL_AFTER", defaults.killAfter),
+  startupTimeout: duration("STARTUP_TIMEOUT", defaults.startupTimeout),
+  shutdownTimeout: duration("SHUTDOWN_TIMEOUT", defaults.shutdownTimeout),
+  farewell: duration("FAREWELL", defaults.farewell),
   operations: count("OPERATIONS", defaults.operations),
   operationRetention: duration("OPERATION_RETENTION", defaults.operationRetention),
   readBytes: count("READ_BYTES", defaults.readBytes),

@@ -2,7 +2,8 @@
  * Whose agent this is, where its gateway is, and where it works.
  *
  * **Gotchas.** The token proves to the gateway who the agent is; it and all other `CW_AGENT_` variables are kept from the
- * environment of children. Whoever runs as the same user can still read the token's file: the workspace is the boundary.
+ * environment of children, and a token that came by the environment is wiped from what the kernel shows of the agent's.
+ * Whoever runs as the same user can still read the token's file, or the agent's memory: the workspace is the boundary.
  *
  * @since 0.1.0
  */
@@ -18,6 +19,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } fro
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import * as AgentToken from "../../domain/AgentToken.ts"
+import * as OwnEnvironment from "./OwnEnvironment.ts"
 
 /**
  * A setting is missing or makes no sense. Never holds a secret.
@@ -46,13 +48,17 @@ export class Settings extends Context.Service<Settings, {
   readonly directory: string
   /** Where the state of this agent is kept, for its next incarnation. */
   readonly stateDirectory: string
+  /** What a shell runs when the agent has started, and when it is to end; null where there is nothing to run. */
+  readonly startupScript: string | null
+  readonly shutdownScript: string | null
   /** The environment of commands, without what belongs to the agent. */
   readonly environment: Readonly<Record<string, string>>
 }>()("chat-workspace/agent/program/Settings") {}
 
 /**
  * Reads `CW_AGENT_URL`, `CW_AGENT_TOKEN_FILE` (preferred, mode 0600) or `CW_AGENT_TOKEN`, `CW_AGENT_DIR` (the current
- * folder) and `CW_AGENT_STATE_DIR` (one for each agent below the system's folder for temporary files).
+ * folder), `CW_AGENT_STATE_DIR` (one for each agent below the system's folder for temporary files), and the texts of
+ * `CW_AGENT_STARTUP_SCRIPT` and `CW_AGENT_SHUTDOWN_SCRIPT`.
  *
  * @since 0.1.0
  * @category constructors
@@ -77,17 +83,22 @@ export const make = Effect.fnUntraced(function*(
     stateDirectory: Path.resolve(
       Option.getOrElse(given.stateDirectory, () => Path.join(tmpdir(), stateName(parsed.value.agentId)))
     ),
+    startupScript: Option.getOrNull(given.startupScript),
+    shutdownScript: Option.getOrNull(given.shutdownScript),
     environment: childEnvironment(environment)
   }
 })
 
 /**
+ * The settings of this process, given its environment. The token is wiped from that once it has been read.
+ *
  * @since 0.1.0
  * @category layers
  */
 export const layerConfig = (
   environment: Readonly<Record<string, string | undefined>>
-): Layer.Layer<Settings, SettingsError> => Layer.effect(Settings, make(environment))
+): Layer.Layer<Settings, SettingsError> =>
+  Layer.effect(Settings, Effect.tap(make(environment), () => OwnEnvironment.wipe(`${prefix}TOKEN`)))
 
 /**
  * An environment without the agent's own variables.
@@ -114,7 +125,9 @@ const variables = Config.all({
   token: optional("TOKEN").pipe(Config.map(Option.map((token) => Redacted.make(token)))),
   tokenFile: optional("TOKEN_FILE"),
   directory: optional("DIR"),
-  stateDirectory: optional("STATE_DIR")
+  stateDirectory: optional("STATE_DIR"),
+  startupScript: optional("STARTUP_SCRIPT"),
+  shutdownScript: optional("SHUTDOWN_SCRIPT")
 })
 
 type Variables = Config.Success<typeof variables>

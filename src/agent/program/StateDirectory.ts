@@ -119,6 +119,31 @@ const make = Effect.gen(function*() {
  */
 export const layer: Layer.Layer<StateDirectory, SettingsError, Settings> = Layer.effect(StateDirectory, make)
 
+/**
+ * The groups that a program noted in a directory, for whoever ends it from outside; none of another boot or namespace.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const groups = (directory: string): ReadonlyArray<Group> => {
+  const state = Option.flatMap(
+    Option.fromUndefinedOr(read(Path.join(directory, "state.json"))),
+    Schema.decodeOption(State)
+  )
+  return Option.getOrElse(
+    Option.map(state, ({ groups, machine }) => machine === ProcessGroups.machine() ? groups : []),
+    () => []
+  )
+}
+
+/**
+ * The name of the file in a directory that is there while a program uses it.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const lockName = "lock"
+
 const replace = async (file: string, text: string): Promise<void> => {
   await writeFile(`${file}.new`, text, { mode: 0o600 })
   await rename(`${file}.new`, file)
@@ -167,7 +192,7 @@ const makeFolder = (path: string): void => {
 
 const lock = (directory: string, machine: string): Effect.Effect<string, SettingsError> =>
   attempt(directory, () => {
-    const path = Path.join(directory, "lock")
+    const path = Path.join(directory, lockName)
     const mine = `${path}.${process.pid}`
     writeFileSync(mine, JSON.stringify({ machine, pid: process.pid, start: ProcessGroups.startTime(process.pid) }))
     try {

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Memory from "./Memory.ts"
 import * as Program from "./Program.ts"
 import * as ProgramConfig from "./ProgramConfig.ts"
 import * as Settings from "./Settings.ts"
@@ -24,9 +25,8 @@ const layerBounds = Layer.effect(
   )
 )
 
-const main = Layer.launch(
-  Program.layer.pipe(Layer.provide([Settings.layerConfig(process.env), layerBounds]))
-).pipe(
+const main = Memory.keepSmall.pipe(
+  Effect.andThen(Layer.launch(Program.layer.pipe(Layer.provide([Settings.layerConfig(process.env), layerBounds])))),
   Effect.tapError((error) =>
     Effect.sync(() => {
       process.stderr.write(`chat-workspace agent: ${error.message.replaceAll(/\s*\n\s*/g, " ")}\n`)

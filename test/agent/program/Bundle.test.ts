@@ -143,12 +143,16 @@ describe("the bundled program", () => {
       const { env, gateway } = yield* make()
       const agent = yield* TestAgent.spawned({ file, env: { ...env, OTHER: "kept" } })
       const session = yield* gateway.next
-      const start = sh("env; cat /proc/self/environ")
+      const start = sh("env; cat /proc/self/environ; printf '\\n%s\\n' \"of the agent:\"; cat /proc/$PPID/environ")
       yield* session.client.Start(start)
       const { stdout } = yield* TestAgent.collected(session.client.Follow({ id: start.id, from: 0, wait: true }))
-      assert.include(stdout.toString(), "OTHER=kept")
-      assert.notInclude(stdout.toString(), "CW_AGENT")
+      const [own, agents] = stdout.toString().split("of the agent:")
+      assert.include(own, "OTHER=kept")
+      assert.notInclude(own, "CW_AGENT")
+      assert.include(agents, `CW_AGENT_URL=${gateway.url}`)
+      assert.include(agents, "OTHER=kept")
       assert.notInclude(stdout.toString(), secret)
+      assert.notInclude(stdout.toString(), secret.split(".")[2] ?? "")
       yield* session.cut
       yield* gateway.next
       agent.child.kill("SIGTERM")
@@ -156,6 +160,20 @@ describe("the bundled program", () => {
       assert.include(agent.stderr(), "The link to the gateway ended")
       assert.notInclude(agent.stderr(), secret)
       assert.notInclude(agent.stderr(), secret.split(".")[2] ?? "")
+    }))
+
+  it.live("given its token by a file, shows the path of the file and nothing of the token", () =>
+    Effect.gen(function*() {
+      const { env: { CW_AGENT_TOKEN: content, ...env }, gateway, stateDirectory } = yield* make()
+      const token = Path.join(stateDirectory, "token")
+      Fs.writeFileSync(token, content, { mode: 0o600 })
+      yield* TestAgent.spawned({ file, env: { ...env, CW_AGENT_TOKEN_FILE: token } })
+      const { client } = yield* gateway.next
+      const start = sh("env; cat /proc/$PPID/environ /proc/$PPID/cmdline")
+      yield* client.Start(start)
+      const { stdout } = yield* TestAgent.collected(client.Follow({ id: start.id, from: 0, wait: true }))
+      assert.include(stdout.toString(), `CW_AGENT_TOKEN_FILE=${token}`)
+      assert.notInclude(stdout.toString(), secret.split(".")[2] ?? "")
     }))
 
   it.live("runs as another user than root, in a folder that it cannot write to", () =>

@@ -39,7 +39,7 @@ describe("Program", () => {
       assert.strictEqual(protocol, "chat-workspace.v1")
       assert.match(headers.authorization ?? "", /^Bearer cwa1\./)
       assert.deepStrictEqual([hello.protocol, hello.version], ["chat-workspace", 1])
-      assert.deepStrictEqual(hello.features, ["run", "processes", "files", "directories"])
+      assert.deepStrictEqual(hello.features, ["run", "processes", "files", "directories", "lifecycle"])
       assert.match(hello.program, /^chat-workspace-agent\/\d+\.\d+\.\d+ node\/\d+/)
       const start = sh("echo out; echo err >&2; exit 3")
       yield* client.Start(start)
@@ -244,6 +244,25 @@ describe("Program", () => {
       assert.strictEqual(yield* session.closed, 1_000)
       yield* next.client.Stat({ path: "." })
       assert.strictEqual(gateway.attempts(), 2)
+    }))
+
+  it.live("moves at once where only its lifecycle is followed, which goes on over the next link", () =>
+    Effect.gen(function*() {
+      const { gateway, session } = yield* make({ moveDrain: Duration.minutes(1) })
+      const follow = ({ client }: TestGateway.Session) =>
+        Stream.runForEach(client.Lifecycle(), ({ lifecycle }) => Effect.sync(() => heard.push(lifecycle))).pipe(
+          Effect.exit,
+          Effect.forkChild({ startImmediately: true })
+        )
+      const heard: Array<string> = []
+      yield* follow(session)
+      yield* TestAgent.eventually("it is heard", () => heard.length === 1)
+      yield* session.client.Move({ withinMillis: 50 })
+      const next = yield* gateway.next
+      yield* follow(next)
+      assert.strictEqual(yield* Effect.timeout(session.closed, "15 seconds"), 1_000)
+      yield* TestAgent.eventually("it is heard again", () => heard.length === 2)
+      assert.deepStrictEqual(heard, ["ready", "ready"])
     }))
 
   it.live("a call given up by its caller is told apart from one that failed", () =>

@@ -32,10 +32,14 @@ describe("Settings", () => {
         CW_AGENT_URL: "http://127.0.0.1:8080/agent?x=1",
         CW_AGENT_TOKEN: secret,
         CW_AGENT_DIR: directory,
-        CW_AGENT_STATE_DIR: "/somewhere/state"
+        CW_AGENT_STATE_DIR: "/somewhere/state",
+        CW_AGENT_STARTUP_SCRIPT: "npm ci\nnpm start &",
+        CW_AGENT_SHUTDOWN_SCRIPT: ""
       })
       assert.strictEqual(full.url, "ws://127.0.0.1:8080/agent?x=1")
       assert.deepStrictEqual([full.directory, full.stateDirectory], [directory, "/somewhere/state"])
+      assert.deepStrictEqual([plain.startupScript, plain.shutdownScript], [null, null])
+      assert.deepStrictEqual([full.startupScript, full.shutdownScript], ["npm ci\nnpm start &", null])
     }))
 
   it.effect("take the token from its file rather than from the environment, and only from a private one", () =>

@@ -26,12 +26,16 @@ export const settings = (options: {
   readonly stateDirectory: string
   readonly url?: string | undefined
   readonly environment?: Readonly<Record<string, string>> | undefined
+  readonly startupScript?: string | undefined
+  readonly shutdownScript?: string | undefined
 }): Layer.Layer<Settings> =>
   Layer.succeed(Settings, {
     url: options.url ?? "ws://127.0.0.1:1/agent",
     token,
     directory: options.directory,
     stateDirectory: options.stateDirectory,
+    startupScript: options.startupScript ?? null,
+    shutdownScript: options.shutdownScript ?? null,
     environment: options.environment ?? childEnvironment(process.env)
   })
 

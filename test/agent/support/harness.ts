@@ -267,8 +267,9 @@ export const switchable = Effect.gen(function*() {
     attached: number
     detached: Array<{ readonly agentId: AgentId; readonly epoch: number }>
     beats: Array<AgentPresence.Beat>
+    reported: Array<Parameters<AgentPresence.AgentPresence["Service"]["report"]>[0]>
     elsewhere: ReadonlyArray<AgentId>
-  } = { mode: "works", verified: 0, attached: 0, detached: [], beats: [], elsewhere: [] }
+  } = { mode: "works", verified: 0, attached: 0, detached: [], beats: [], reported: [], elsewhere: [] }
   const gated = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | StoreError> =>
     Effect.suspend((): Effect.Effect<A, E | StoreError> => {
       switch (control.mode) {
@@ -295,6 +296,10 @@ export const switchable = Effect.gen(function*() {
         ...answer,
         elsewhere: [...answer.elsewhere, ...control.elsewhere]
       }))
+    },
+    report: (options) => {
+      control.reported.push(options)
+      return gated(inner.report(options))
     },
     detach: (options) => {
       control.detached.push(options)

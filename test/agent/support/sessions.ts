@@ -23,6 +23,7 @@ export const fakeSession = (
     incarnation: Incarnation.make(options.incarnation ?? "one"),
     epoch: options.epoch,
     features: new Set(),
+    tellsLifecycle: false,
     link: {
       // Nothing is sent in these tests.
       client: {} as Client,

@@ -71,6 +71,7 @@ const ports = Effect.gen(function*() {
         attach: (options) => asked(presence.attach(options)),
         // Heartbeats are no cost of a chat.
         beat: (beat) => Effect.tap(asked(presence.beat(beat)), () => Effect.sync(() => database.calls -= 1)),
+        report: (options) => Effect.tap(asked(presence.report(options)), () => Effect.sync(() => database.calls -= 1)),
         detach: (options) => asked(presence.detach(options))
       })
     )
