@@ -33,6 +33,8 @@ interface Attachment {
   readonly incarnation: Incarnation
 }
 
+type Report = Parameters<AgentPresence["Service"]["report"]>[0]
+
 const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
   const { batched, call, sql, table } = yield* SqlCalls.make(options)
   const hash = yield* SecretHash.make
@@ -93,6 +95,34 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
         const attached = results.get(attachment)
         return attached === undefined ? Exit.fail(new TokenRefused({ reason: "revoked" })) : Exit.succeed(attached)
       }
+    })
+  )
+
+  // A node to which all agents return hears of all of them at once.
+  const report = batched<Report, void>(
+    "AgentPresence.report",
+    Effect.fnUntraced(function*(reports) {
+      // Of one session only its last word counts.
+      const last = Array.from(
+        new Map(reports.map((report) => [`${report.epoch} ${report.agentId}`, report])).values()
+      )
+      // Both rows are locked first, so that the fence is read as it is when the word is written.
+      yield* sql`
+        with fenced as materialized (
+          select a.agent_id, r.lifecycle
+          from unnest(
+            ${last.map(({ agentId }) => agentId)}::text[],
+            ${last.map(({ epoch }) => String(epoch))}::text[]::integer[],
+            ${last.map(({ lifecycle }) => lifecycle)}::text[]
+          ) as r (agent_id, epoch, lifecycle)
+          join ${presence} as p on p.agent_id = r.agent_id and p.epoch = r.epoch and p.revoked_at is null
+          join ${table("agents")} as a on a.agent_id = r.agent_id
+          order by a.agent_id for no key update of a, p
+        )
+        update ${table("agents")} as a set lifecycle = fenced.lifecycle
+        from fenced
+        where a.agent_id = fenced.agent_id and a.lifecycle <> fenced.lifecycle`.unprepared
+      return () => Exit.void
     })
   )
 
@@ -166,19 +196,7 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
       }
       return { verdicts, elsewhere }
     }),
-    report: Effect.fn("AgentPresence.report")(function*({ agentId, epoch, lifecycle }) {
-      // Both rows are locked first, so that the fence is read as it is when the word is written.
-      yield* call(
-        "AgentPresence.report",
-        sql`
-          with fenced as materialized (
-            select a.agent_id from ${table("agents")} as a join ${presence} as p on p.agent_id = a.agent_id
-            where a.agent_id = ${agentId} and p.epoch = ${epoch} and p.revoked_at is null
-            for no key update of a, p
-          )
-          update ${table("agents")} as a set lifecycle = ${lifecycle} from fenced where a.agent_id = fenced.agent_id`
-      )
-    }),
+    report: Effect.fn("AgentPresence.report")((options) => report(options)),
     detach: Effect.fn("AgentPresence.detach")(function*({ agentId, epoch }) {
       // Never before the last heartbeat, should the database's clock have been set back.
       yield* call(

@@ -525,7 +525,7 @@ layer(Layer.provideMerge(counted, database), real)("Statements", (it) => {
       })
     }))
 
-  it.effect("64 reads of agents, tokens or attachments at once are one, also when the first caller leaves", () =>
+  it.effect("64 reads of agents, tokens, attachments or reports at once are one, also when the first caller leaves", () =>
     Effect.gen(function*() {
       const agents = yield* WorkspaceAgents
       const presence = yield* AgentPresence
@@ -564,6 +564,21 @@ layer(Layer.provideMerge(counted, database), real)("Statements", (it) => {
       )
       assert.deepStrictEqual(attached, crowd.map(() => ({ epoch: 1, previous: null })))
       assert.strictEqual(attaches, 1)
+
+      const [, reports] = yield* counting(
+        Effect.forEach(
+          crowd,
+          (name, index) =>
+            presence.report({ agentId: agentId(name), epoch: 1, lifecycle: index % 2 === 0 ? "starting" : "off" }),
+          { concurrency: "unbounded" }
+        )
+      )
+      const told = yield* Effect.forEach(crowd, (name) => agents.agent(agentId(name)), { concurrency: "unbounded" })
+      assert.deepStrictEqual(
+        told.map((row) => Option.getOrUndefined(row)?.agent.lifecycle),
+        crowd.map((_, index) => index % 2 === 0 ? "starting" : "off")
+      )
+      assert.strictEqual(reports, 1)
 
       const [rest, again] = yield* counting(Effect.gen(function*() {
         const fibers = yield* Effect.forEach(names, (name) => Effect.forkChild(agents.agent(agentId(name))))
