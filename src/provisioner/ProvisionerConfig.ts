@@ -20,7 +20,7 @@ import * as Layer from "effect/Layer"
  * - `agentAttempt` (5 s): one dial of an agent that is awaited
  * - `agentPoll` (2 s): the time between two such dials
  * - `agentLimit` (2 min): how long an agent is awaited after its build
- * - `scriptsPoll` (2 s): how often start-up scripts are looked at
+ * - `scriptsPoll` (2 s): how often start-up scripts are looked at, after a few looks at shorter times
  * - `scriptsLimit` (10 min): how long they are awaited after the agent connected
  * - `logLines` (10,000), `logBytes` (1 MiB): what is kept of the log of a build
  * - `newWorkspaces` (3) `within` (1 h): what one chat may make
