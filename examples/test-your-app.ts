@@ -5,7 +5,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ChatWorkspaces } from "chat-workspace/dial"
 import { Ids, Recovery } from "chat-workspace/domain"
-import { TestWorkspaces } from "chat-workspace/testing"
+import { TestBuilds, TestWorkspaces } from "chat-workspace/testing"
+import { ChatTools } from "chat-workspace/tool"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 
@@ -99,4 +100,32 @@ describe("runTests", () => {
       yield* TestClock.adjust("20 seconds")
       assert.strictEqual(yield* runTests(chat), "All tests pass.")
     }).pipe(TestWorkspaces.provide))
+})
+
+/** A tool of the model, as the application's loop calls it. */
+const callTool = Effect.fn("callTool")(function*(name: string, args: object = {}) {
+  const { plain } = yield* (yield* ChatTools.ChatTools).open({ chatId: chat, owner: TestWorkspaces.owner })
+  const tool = plain.find((tool) => tool.name === name)
+  return yield* Effect.promise((signal) => tool?.execute(args, { signal }) ?? Promise.reject(new Error(name)))
+})
+
+const create = callTool("create_workspace", { template_id: "template" })
+
+describe("the tools of the model", () => {
+  it.effect("onBuild: the model is told why a build failed, and builds the same workspace again", () =>
+    Effect.gen(function*() {
+      const builds = yield* TestBuilds.TestBuilds
+      yield* builds.onBuild({ fails: "no space left" })
+      assert.include(yield* create, { status: "failed", error: "The start build failed: no space left" })
+      yield* builds.onBuild({})
+      assert.include(yield* callTool("start_workspace"), { started: true })
+      assert.strictEqual(yield* runTests(chat), "All tests pass.")
+    }).pipe(TestBuilds.provide))
+
+  it.effect("onAgent: the model is told that the start-up scripts failed", () =>
+    Effect.gen(function*() {
+      const builds = yield* TestBuilds.TestBuilds
+      yield* builds.onAgent({ scripts: "start_error" })
+      assert.include(yield* create, { created: true, startup_scripts: "startup_scripts_failed" })
+    }).pipe(TestBuilds.provide))
 })

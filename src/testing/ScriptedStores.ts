@@ -2,7 +2,7 @@
  * The ports that connecting reads and writes, counted, and made slow or silent on command.
  *
  * It stands over any layer of these ports, in memory or SQL. A count is a call of a port, whatever the database makes of
- * it.
+ * it. Other ports of the same database can be put behind what is said of all; they are not counted.
  *
  * @since 0.1.0
  */
@@ -51,6 +51,8 @@ export class ScriptedStores extends Context.Service<ScriptedStores, {
   /** Calls answer at once, those that hang among them. */
   readonly heal: (queries?: ReadonlyArray<Query> | undefined) => Effect.Effect<void>
   readonly counts: () => Queries
+  /** A call of another port: it meets what was said of all queries. */
+  readonly behind: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | StoreError, R>
 }>()("chat-workspace/testing/ScriptedStores") {}
 
 type Script =
@@ -64,9 +66,9 @@ const make = Effect.gen(function*() {
   const bindings = yield* ChatBindings
   const agents = yield* WorkspaceAgents
   const counts: Record<Query, number> = { binding: 0, agent: 0, latestBuild: 0, bindAgent: 0, bindWorkspace: 0 }
-  const scripts = new Map<Query, Script>()
+  const scripts = new Map<Query | "other", Script>()
 
-  const set = (script: () => Script, queries: ReadonlyArray<Query> = all): Effect.Effect<void> =>
+  const set = (script: () => Script, queries: ReadonlyArray<Query | "other"> = [...all, "other"]) =>
     Effect.sync(() => {
       for (const query of queries) {
         const before = scripts.get(query)
@@ -81,7 +83,10 @@ const make = Effect.gen(function*() {
       return follow(query, effect)
     })
 
-  const follow = <A, E>(query: Query, effect: Effect.Effect<A, E>): Effect.Effect<A, E | StoreError> => {
+  const follow = <A, E, R>(
+    query: Query | "other",
+    effect: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | StoreError, R> => {
     const script = scripts.get(query)
     switch (script?._tag) {
       case undefined:
@@ -102,7 +107,8 @@ const make = Effect.gen(function*() {
       delay: (after, queries) => set(() => ({ _tag: "Answer", after }), queries),
       hang: (queries) => set(() => ({ _tag: "Hang", healed: Deferred.makeUnsafe() }), queries),
       heal: (queries) => set(() => ({ _tag: "Answer", after: 0 }), queries),
-      counts: () => ({ ...counts })
+      counts: () => ({ ...counts }),
+      behind: (effect) => Effect.suspend(() => follow("other", effect))
     })
   ).pipe(
     Context.add(
@@ -135,5 +141,5 @@ export const layer: Layer.Layer<
   ChatBindings | WorkspaceAgents
 > = Layer.effectContext(make)
 
-const wait = <A, E>(after: Duration.Input, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+const wait = <A, E, R>(after: Duration.Input, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   after === 0 ? effect : Effect.delay(effect, after)

@@ -4,11 +4,11 @@
  * It is the real `ChatWorkspaces` over stores in memory and a scripted transport, with a verb for each state. A verb makes
  * the chat's workspace if there is none, and moves it there from wherever it is; a chat keeps what it remembered, which
  * is the point of most of them. Living agents are heard all the time, whatever a virtual clock does. Build it for each
- * test anew: `provide` does, and closes it without hanging on a virtual clock.
+ * test anew: `provide` does, and closes it without hanging on a virtual clock. Nothing is built here: `TestBuilds` stands
+ * on it and builds.
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -16,22 +16,21 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { AgentTransport } from "../agent/AgentTransport.ts"
 import * as ChatWorkspaces from "../dial/ChatWorkspaces.ts"
-import { Agent } from "../domain/Agent.ts"
-import { Binding } from "../domain/Binding.ts"
-import { Build } from "../domain/Build.ts"
+import type { Lifecycle } from "../domain/Agent.ts"
 import type { BuildStatus, Transition } from "../domain/Build.ts"
-import * as Coverage from "../domain/Coverage.ts"
-import { AgentId, BuildId, OwnerId, WorkspaceId } from "../domain/Ids.ts"
-import type { ChatId } from "../domain/Ids.ts"
+import { AgentId, WorkspaceId } from "../domain/Ids.ts"
+import type { ChatId, OwnerId, TemplateId } from "../domain/Ids.ts"
 import * as ChatBindings from "../store/ChatBindings.ts"
 import * as Chats from "../store/Chats.ts"
 import * as MemoryStore from "../store/MemoryStore.ts"
-import * as WorkspaceAgents from "../store/WorkspaceAgents.ts"
+import type * as WorkspaceAgents from "../store/WorkspaceAgents.ts"
+import * as Heartbeats from "./Heartbeats.ts"
 import type { OnExecute } from "./MemoryAgent.ts"
 import * as ScriptedStores from "./ScriptedStores.ts"
 import type { Queries } from "./ScriptedStores.ts"
 import * as ScriptedTransport from "./ScriptedTransport.ts"
 import * as VirtualTime from "./VirtualTime.ts"
+import * as WorldRows from "./WorldRows.ts"
 
 /**
  * The workspace of a chat, with its latest build and the agent that it has, had, or will have.
@@ -39,11 +38,7 @@ import * as VirtualTime from "./VirtualTime.ts"
  * @since 0.1.0
  * @category models
  */
-export interface Place {
-  readonly workspaceId: WorkspaceId
-  readonly buildId: BuildId
-  readonly agentId: AgentId
-}
+export type Place = WorldRows.Place
 
 /**
  * What the chat remembers: the agent (as after a call), or only the workspace (as after a start).
@@ -51,7 +46,21 @@ export interface Place {
  * @since 0.1.0
  * @category models
  */
-export type Remembers = "agent" | "workspace"
+export type Remembers = WorldRows.Remembers
+
+/**
+ * A latest build. A start that succeeded has the agents named, none unless there are some, and they have not come.
+ * `log` is the end of what a build that failed had printed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LastBuild {
+  readonly transition: Transition
+  readonly status: BuildStatus
+  readonly log?: string | undefined
+  readonly agents?: ReadonlyArray<string> | undefined
+}
 
 /**
  * What was asked of the stores and of the transport.
@@ -104,6 +113,19 @@ export class TestWorkspaces extends Context.Service<TestWorkspaces, {
     chatId: ChatId,
     options?: { readonly takes?: Duration.Input | undefined }
   ) => Effect.Effect<Place>
+  /** The latest build of the workspace is this one, whatever it was before. The agents of earlier builds are gone. */
+  readonly lastBuild: (chatId: ChatId, build: LastBuild) => Effect.Effect<Place>
+  /** An agent answers from now on, whosever it is; its start-up scripts are done, unless said otherwise. */
+  readonly agentComes: (
+    agentId: AgentId,
+    options?: { readonly lifecycle?: Lifecycle | undefined }
+  ) => Effect.Effect<void>
+  /** An agent is gone for good, as after a stop. */
+  readonly agentGoes: (agentId: AgentId) => Effect.Effect<void>
+  /** Heartbeats are not recorded any more, though agents live and the database answers. */
+  readonly heartbeatsLost: Effect.Effect<void>
+  /** Heartbeats are recorded again. */
+  readonly heartbeatsBack: Effect.Effect<void>
   /** The database refuses every call, or with `hangs` answers none. Heartbeats are not recorded meanwhile. */
   readonly databaseDown: (options?: { readonly hangs?: boolean | undefined }) => Effect.Effect<void>
   /** The database answers again. */
@@ -141,87 +163,26 @@ export type Services =
  * @since 0.1.0
  * @category constants
  */
-export const owner: OwnerId = OwnerId.make("owner")
+export const owner: OwnerId = WorldRows.owner
+
+/**
+ * The template from which all workspaces here were made.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const templateId: TemplateId = WorldRows.templateId
 
 const make = Effect.gen(function*() {
-  const store = yield* MemoryStore.MemoryStore
+  const rows = yield* WorldRows.make
   const transport = yield* ScriptedTransport.ScriptedTransport
   const stores = yield* ScriptedStores.ScriptedStores
-  const heartbeats = yield* Heartbeats
+  const heartbeats = yield* Heartbeats.Heartbeats
   const scope = yield* Effect.scope
 
-  const append = (workspaceId: WorkspaceId, transition: Transition, status: BuildStatus): Build => {
-    const builds = store.workspaces.get(workspaceId)?.builds ?? []
-    const number = builds.length + 1
-    const buildId = BuildId.make(`${workspaceId}/build-${number}`)
-    const build = new Build({ buildId, workspaceId, number, transition, status, logTail: null })
-    store.workspaces.set(workspaceId, { owner, builds: [...builds, build] })
-    return build
-  }
-
-  const setAgent = (agentId: AgentId, fields: Partial<Omit<Agent, "agentId">>): void => {
-    const row = store.agents.get(agentId)
-    if (row !== undefined) store.agents.set(agentId, { ...row, agent: new Agent({ ...row.agent, ...fields }) })
-  }
-
-  /** A start build with one agent, of which nothing was heard yet. */
-  const startBuild = (workspaceId: WorkspaceId, status: BuildStatus, startedAt: DateTime.Utc | null): Place => {
-    const { buildId } = append(workspaceId, "start", status)
-    const agentId = AgentId.make(`${buildId}/agent`)
-    const agent = new Agent({
-      agentId,
-      workspaceId,
-      buildId,
-      parentId: null,
-      name: "main",
-      displayOrder: 0,
-      connectionTimeout: Duration.seconds(120),
-      lifecycle: "ready",
-      startedAt,
-      firstConnectedAt: null,
-      lastConnectedAt: null,
-      disconnectedAt: null
-    })
-    store.agents.set(agentId, {
-      agent,
-      secretHash: new Uint8Array(),
-      epoch: 0,
-      nodeId: null,
-      incarnation: null,
-      heardAt: 0
-    })
-    return { workspaceId, buildId, agentId }
-  }
-
-  const bind = (chatId: ChatId, { agentId, buildId, workspaceId }: Place, remembers: Remembers): void => {
-    const before = store.chats.get(chatId)?.binding
-    const binding = new Binding({
-      chatId,
-      workspaceId,
-      buildId,
-      agentId: remembers === "agent" ? agentId : null,
-      generation: (before?.generation ?? 0) + 1
-    })
-    store.chats.set(chatId, { owner, binding })
-  }
-
-  /** The workspace of the chat, and the agent of its latest start. */
-  const placeOf = (chatId: ChatId): Place | undefined => {
-    const workspaceId = store.chats.get(chatId)?.binding.workspaceId
-    if (workspaceId === undefined || workspaceId === null) return undefined
-    const build = store.workspaces.get(workspaceId)?.builds.findLast(({ transition }) => transition === "start")
-    const agent = build === undefined ? undefined : store.agentsOf(build.buildId)[0]
-    return agent === undefined ? undefined : { workspaceId, buildId: agent.buildId, agentId: agent.agentId }
-  }
-
-  const isRunning = ({ buildId, workspaceId }: Place): boolean => {
-    const latest = store.latestBuild(workspaceId)
-    return latest?.buildId === buildId && latest.status === "succeeded"
-  }
-
-  const alive = Effect.fnUntraced(function*(agentId: AgentId) {
+  const alive = Effect.fnUntraced(function*(agentId: AgentId, lifecycle: Lifecycle = "ready") {
     const now = yield* DateTime.now
-    setAgent(agentId, { firstConnectedAt: now, lastConnectedAt: now, disconnectedAt: null })
+    rows.setAgent(agentId, { firstConnectedAt: now, lastConnectedAt: now, disconnectedAt: null, lifecycle })
     heartbeats.alive.add(agentId)
     yield* transport.thaw(agentId)
     yield* transport.liveness(agentId, "live")
@@ -236,18 +197,23 @@ const make = Effect.gen(function*() {
     yield* transport.drop(agentId, reason)
   })
 
+  const ended = Effect.fnUntraced(function*(agentId: AgentId) {
+    yield* gone(agentId, "revoked")
+    rows.setAgent(agentId, { disconnectedAt: yield* DateTime.now })
+  })
+
   const started = Effect.fnUntraced(function*(workspaceId: WorkspaceId) {
-    const place = startBuild(workspaceId, "succeeded", yield* DateTime.now)
+    const place = yield* rows.startBuild(workspaceId, "succeeded", yield* DateTime.now)
     yield* alive(place.agentId)
     return place
   })
 
   /** The running workspace of the chat, which is what most verbs begin with. */
   const existing = Effect.fnUntraced(function*(chatId: ChatId, remembers: Remembers = "agent") {
-    const place = placeOf(chatId)
-    if (place !== undefined && isRunning(place)) return place
+    const place = rows.placeOf(chatId)
+    if (place !== undefined && rows.isRunning(place)) return place
     const now = yield* started(place?.workspaceId ?? WorkspaceId.make(`workspace of ${chatId}`))
-    bind(chatId, now, remembers)
+    rows.bind(chatId, now, remembers)
     return now
   })
 
@@ -260,15 +226,14 @@ const make = Effect.gen(function*() {
     running: Effect.fnUntraced(function*(chatId, options) {
       const place = yield* existing(chatId)
       yield* alive(place.agentId)
-      bind(chatId, place, options?.remembers ?? "agent")
+      rows.bind(chatId, place, options?.remembers ?? "agent")
       return place
     }),
     stopped: Effect.fnUntraced(function*(chatId, options) {
       const place = yield* existing(chatId)
-      bind(chatId, place, options?.remembers ?? "agent")
-      append(place.workspaceId, "stop", "succeeded")
-      yield* gone(place.agentId, "revoked")
-      setAgent(place.agentId, { disconnectedAt: yield* DateTime.now })
+      rows.bind(chatId, place, options?.remembers ?? "agent")
+      yield* rows.append(place.workspaceId, "stop", "succeeded")
+      yield* ended(place.agentId)
       return place
     }),
     rebuilt: Effect.fnUntraced(function*(chatId, options) {
@@ -281,14 +246,14 @@ const make = Effect.gen(function*() {
       const place = yield* existing(chatId)
       const since = yield* ago(options?.for ?? "2 minutes")
       yield* gone(place.agentId, "lost")
-      setAgent(place.agentId, { firstConnectedAt: since, lastConnectedAt: since, disconnectedAt: since })
+      rows.setAgent(place.agentId, { firstConnectedAt: since, lastConnectedAt: since, disconnectedAt: since })
       return place
     }),
     agentFrozen: Effect.fnUntraced(function*(chatId, options) {
       const place = yield* existing(chatId)
       const since = yield* ago(options?.for ?? 0)
       heartbeats.alive.delete(place.agentId)
-      setAgent(place.agentId, { firstConnectedAt: since, lastConnectedAt: since, disconnectedAt: null })
+      rows.setAgent(place.agentId, { firstConnectedAt: since, lastConnectedAt: since, disconnectedAt: null })
       yield* transport.freeze(place.agentId)
       yield* transport.liveness(place.agentId, "unknown")
       yield* transport.presence(place.agentId, "unknown")
@@ -298,9 +263,9 @@ const make = Effect.gen(function*() {
     neverConnects: Effect.fnUntraced(function*(chatId, options) {
       const old = yield* existing(chatId)
       yield* gone(old.agentId, "revoked")
-      const place = startBuild(old.workspaceId, "succeeded", yield* ago(options?.for ?? "5 minutes"))
+      const place = yield* rows.startBuild(old.workspaceId, "succeeded", yield* ago(options?.for ?? "5 minutes"))
       yield* gone(place.agentId, "lost")
-      bind(chatId, place, "workspace")
+      rows.bind(chatId, place, "workspace")
       return place
     }),
     linkLostDuring: Effect.fnUntraced(function*(chatId) {
@@ -311,21 +276,31 @@ const make = Effect.gen(function*() {
     slowStart: Effect.fnUntraced(function*(chatId, options) {
       const old = yield* existing(chatId)
       yield* gone(old.agentId, "revoked")
-      const place = startBuild(old.workspaceId, "running", null)
+      const place = yield* rows.startBuild(old.workspaceId, "running", null)
       yield* gone(place.agentId, "lost")
-      bind(chatId, place, "workspace")
+      rows.bind(chatId, place, "workspace")
       yield* Effect.gen(function*() {
         yield* Effect.sleep(options?.takes ?? "1 minute")
-        const workspace = store.workspaces.get(place.workspaceId)
-        const builds = (workspace?.builds ?? []).map((build) =>
-          build.buildId === place.buildId ? new Build({ ...build, status: "succeeded" }) : build
-        )
-        store.workspaces.set(place.workspaceId, { owner, builds })
-        setAgent(place.agentId, { startedAt: yield* DateTime.now })
+        rows.finish(place, yield* DateTime.now)
         yield* alive(place.agentId)
       }).pipe(Effect.forkIn(scope, { startImmediately: true }))
       return place
     }),
+    lastBuild: Effect.fnUntraced(function*(chatId, { agents, log, status, transition }) {
+      const old = yield* existing(chatId)
+      yield* ended(old.agentId)
+      const { buildId } = yield* rows.append(old.workspaceId, transition, status, log)
+      const startedAt = status === "succeeded" ? yield* DateTime.now : null
+      const places = (agents ?? []).map((name) => {
+        const agentId = AgentId.make(`${buildId}/${name}`)
+        return rows.addAgent({ workspaceId: old.workspaceId, buildId, agentId }, name, startedAt)
+      })
+      return places[0] ?? old
+    }),
+    agentComes: (agentId, options) => alive(agentId, options?.lifecycle),
+    agentGoes: (agentId) => ended(agentId),
+    heartbeatsLost: heartbeats.pause,
+    heartbeatsBack: heartbeats.resume,
     databaseDown: (options) =>
       Effect.andThen(heartbeats.pause, options?.hangs === true ? stores.hang() : stores.fail()),
     databaseUp: Effect.andThen(heartbeats.resume, stores.heal()),
@@ -343,71 +318,11 @@ const make = Effect.gen(function*() {
 const layerControl: Layer.Layer<
   TestWorkspaces,
   never,
-  | Heartbeats
+  | Heartbeats.Heartbeats
   | MemoryStore.MemoryStore
   | ScriptedTransport.ScriptedTransport
   | ScriptedStores.ScriptedStores
 > = Layer.effect(TestWorkspaces, make)
-
-/**
- * The heartbeats of the living agents. They are written when somebody reads, so that no fiber has to beat and an agent
- * is as alive after an hour of virtual time as it was before.
- */
-class Heartbeats extends Context.Service<Heartbeats, {
-  readonly alive: Set<AgentId>
-  readonly beat: Effect.Effect<void>
-  readonly pause: Effect.Effect<void>
-  readonly resume: Effect.Effect<void>
-}>()("chat-workspace/testing/TestWorkspaces/Heartbeats") {}
-
-const layerHeartbeats: Layer.Layer<Heartbeats, never, MemoryStore.MemoryStore> = Layer.effect(
-  Heartbeats,
-  Effect.gen(function*() {
-    const store = yield* MemoryStore.MemoryStore
-    const alive = new Set<AgentId>()
-    let paused = false
-    // Recorded for longer than any agent can have been dead.
-    const since = DateTime.makeUnsafe((yield* Clock.currentTimeMillis) - Duration.toMillis("1000 days"))
-    store.coverage = { since, lastBeatAt: since }
-
-    const beat = Effect.map(DateTime.now, (now) => {
-      store.coverage = { since: store.coverage?.since ?? now, lastBeatAt: now }
-      for (const agentId of alive) {
-        const row = store.agents.get(agentId)
-        if (row !== undefined) {
-          store.agents.set(agentId, { ...row, agent: new Agent({ ...row.agent, lastConnectedAt: now }) })
-        }
-      }
-    })
-
-    return Heartbeats.of({
-      alive,
-      beat,
-      pause: Effect.map(beat, () => {
-        paused = true
-      }),
-      resume: Effect.map(DateTime.now, (now) => {
-        if (!paused) return
-        paused = false
-        store.coverage = Coverage.beat(store.coverage, now)
-      })
-    })
-  })
-)
-
-/** Reads that find the living alive. */
-const layerAgents: Layer.Layer<WorkspaceAgents.WorkspaceAgents, never, Heartbeats | MemoryStore.MemoryStore> = Layer
-  .effect(
-    WorkspaceAgents.WorkspaceAgents,
-    Effect.gen(function*() {
-      const agents = yield* WorkspaceAgents.WorkspaceAgents
-      const { beat } = yield* Heartbeats
-      return WorkspaceAgents.WorkspaceAgents.of({
-        agent: (agentId) => Effect.andThen(beat, agents.agent(agentId)),
-        latestBuild: (workspaceId) => Effect.andThen(beat, agents.latestBuild(workspaceId))
-      })
-    })
-  ).pipe(Layer.provide(WorkspaceAgents.layerMemory))
 
 /**
  * The world, with the hands on it. Its bounds are those of `DialConfig`, where that is provided to it.
@@ -417,10 +332,10 @@ const layerAgents: Layer.Layer<WorkspaceAgents.WorkspaceAgents, never, Heartbeat
  */
 export const layer: Layer.Layer<Services> = Layer.mergeAll(ChatWorkspaces.layer, layerControl).pipe(
   Layer.provideMerge(
-    ScriptedStores.layer.pipe(Layer.provide([ChatBindings.layerMemory, layerAgents]))
+    ScriptedStores.layer.pipe(Layer.provide([ChatBindings.layerMemory, Heartbeats.layerAgents]))
   ),
   Layer.provideMerge(Chats.layerMemory),
-  Layer.provide(layerHeartbeats),
+  Layer.provide(Heartbeats.layer),
   Layer.provideMerge(Layer.merge(MemoryStore.layer, ScriptedTransport.layer))
 )
 
@@ -432,13 +347,28 @@ export const layer: Layer.Layer<Services> = Layer.mergeAll(ChatWorkspaces.layer,
  * @category combinators
  */
 export const provide = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Services>> =>
+  provideWith(layer)(effect)
+
+/**
+ * `provide` with another world: the layer under other bounds, or one that stands on it.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const provideWith = <ROut, E2, RIn>(
+  layer: Layer.Layer<ROut | ScriptedTransport.ScriptedTransport, E2, RIn>,
+  options?: VirtualTime.Options
+) =>
+<A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | E2, RIn | Exclude<R, ROut | ScriptedTransport.ScriptedTransport>> =>
   Effect.suspend(() => {
     let open = () => 0
     return Effect.flatMap(ScriptedTransport.ScriptedTransport, (transport) => {
       open = () => transport.counts().open
       return effect
     }).pipe(
-      VirtualTime.provide(layer),
+      VirtualTime.provide(layer, options),
       Effect.tap(() =>
         open() === 0
           ? Effect.void

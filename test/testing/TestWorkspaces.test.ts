@@ -241,6 +241,57 @@ describe("TestWorkspaces", () => {
       assert.strictEqual(yield* connect, agentId)
     }))
 
+  test("lastBuild: one that failed, with what it had printed", (world) =>
+    Effect.gen(function*() {
+      yield* world.lastBuild(chat, { transition: "start", status: "failed", log: "no space left" })
+      const error = yield* Effect.flip(connect)
+      assert.deepInclude(error, { _tag: "NoWorkspaceAgent", reason: "failed", logTail: "no space left" })
+      yield* world.running(chat)
+      yield* connect
+    }))
+
+  test("lastBuild: a start with the agents named, which have not come", (world) =>
+    Effect.gen(function*() {
+      yield* world.lastBuild(chat, { transition: "start", status: "succeeded" })
+      assert.deepInclude(yield* Effect.flip(connect), { _tag: "NoWorkspaceAgent", reason: "noAgents" })
+      yield* world.lastBuild(chat, { transition: "start", status: "succeeded", agents: ["a-chat", "b-chat"] })
+      assert.deepInclude(yield* Effect.flip(connect), { _tag: "AgentSelectionFailed", names: ["a-chat", "b-chat"] })
+      const { agentId } = yield* world.lastBuild(chat, { transition: "start", status: "succeeded", agents: ["a"] })
+      const call = yield* Effect.forkChild(connect, { startImmediately: true })
+      yield* TestClock.adjust("5 seconds")
+      yield* world.agentComes(agentId)
+      assert.strictEqual(yield* Fiber.join(call), agentId)
+    }))
+
+  test("lastBuild: a deletion, after which the chat has no workspace", (world) =>
+    Effect.gen(function*() {
+      yield* world.lastBuild(chat, { transition: "delete", status: "succeeded" })
+      assert.strictEqual((yield* Effect.flip(connect))._tag, "NoWorkspace")
+    }))
+
+  test("agentGoes: its connection is revoked", (world) =>
+    Effect.gen(function*() {
+      const { agentId } = yield* world.running(chat)
+      yield* Effect.scoped(Effect.gen(function*() {
+        const connection = yield* (yield* open).connect
+        yield* world.agentGoes(agentId)
+        assert.strictEqual(yield* connection.closed, "revoked")
+      }))
+    }))
+
+  test("heartbeatsLost: for as long as that lasts, silence is nobody's death", (world) =>
+    Effect.gen(function*() {
+      const { agentId } = yield* world.running(chat)
+      const transport = yield* ScriptedTransport
+      yield* world.heartbeatsLost
+      yield* TestClock.adjust("10 minutes")
+      yield* transport.stall(agentId)
+      assert.strictEqual(errorOf(yield* after(30_000))._tag, "DialTimeout")
+      yield* world.heartbeatsBack
+      yield* transport.accept(agentId)
+      assert.strictEqual(yield* connect, agentId)
+    }))
+
   test("files of the agent are seen by calls", (world) =>
     Effect.gen(function*() {
       yield* world.running(chat)
