@@ -156,7 +156,8 @@ export const make = Effect.fnUntraced(function*(
         const [agent, asOf] = looked.success.success
         lifecycle = agent.lifecycle
         since = agent.firstConnectedAt ?? since
-        if (lifecycle === "ready") return fine
+        // A transport that does not record who comes does not record what they tell either.
+        if (lifecycle === "ready" || agent.firstConnectedAt === null) return fine
         if (lifecycle !== "created" && lifecycle !== "starting") {
           return { ...fine, startupScripts: "startup_scripts_failed", lifecycle }
         }

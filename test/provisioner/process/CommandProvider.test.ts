@@ -239,6 +239,20 @@ describe("CommandProvider", () => {
     30_000
   )
 
+  it.live("one that is ended clears up first, and may print what it does", () =>
+    Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
+      const line = "trap 'echo clearing; echo cleared > cleared; exit 1' TERM; echo begun; while :; do sleep 0.1; done"
+      const { directory, run } = yield* start(line, {
+        fields: { log: () => Effect.asVoid(Deferred.succeed(begun, undefined)) },
+        config: { kill: "10 seconds" }
+      })
+      const fiber = yield* Effect.forkChild(run)
+      yield* Deferred.await(begun)
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(read(directory, "cleared"), "cleared\n")
+    }), 30_000)
+
   it.live(
     "a background child that holds the output does not hold up the end; after a success it runs on",
     () =>
