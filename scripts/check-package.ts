@@ -1,10 +1,11 @@
 /**
- * Installs the packed package in an empty project, as a stranger would: every export must load, and its types must check.
+ * Installs the packed package in an empty project, as a stranger would: every export must load, its types must check, and
+ * its command line must find what is shipped with it.
  *
  * `npm run check:package`; the Node that runs it is the Node that is tested.
  */
 import { execFileSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
 
@@ -63,10 +64,15 @@ try {
   )
   run("npx", ["tsc"])
   run(process.execPath, ["main.ts"])
-  const help = run(process.execPath, [Path.join(project, "node_modules", manifest.name, "dist/cli/main.js"), "--help"])
-  if (!help.includes("serve")) throw new Error(`the command line does not start: ${help}`)
+  const templates = readdirSync(Path.join(root, "templates"))
+  const listed = run("npx", ["chat-workspace", "template", "list"])
+  for (const name of templates) {
+    if (!listed.split("\n").some((line) => line.startsWith(`${name} `))) throw new Error(`${name} is not in: ${listed}`)
+  }
   console.log(
-    `${paths.length} exports load on Node ${process.versions.node}, and their types check: ${paths.join(", ")}`
+    `${paths.length} exports load on Node ${process.versions.node}, and their types check: ${
+      paths.join(", ")
+    }; templates: ${templates.join(", ")}`
   )
 } finally {
   rmSync(project, { recursive: true, force: true })

@@ -12,14 +12,17 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { AgentEnrollments } from "../store/AgentEnrollments.ts"
 import type { AgentPresence } from "../store/AgentPresence.ts"
+import type { Builds } from "../store/Builds.ts"
 import type { ChatBindings } from "../store/ChatBindings.ts"
 import type { Chats } from "../store/Chats.ts"
 import * as SqlAgentEnrollments from "../store/SqlAgentEnrollments.ts"
 import * as SqlAgentPresence from "../store/SqlAgentPresence.ts"
+import * as SqlBuilds from "../store/SqlBuilds.ts"
 import * as SqlChatBindings from "../store/SqlChatBindings.ts"
 import * as SqlChats from "../store/SqlChats.ts"
 import * as SqlWorkspaceAgents from "../store/SqlWorkspaceAgents.ts"
@@ -49,24 +52,56 @@ export const flags = {
 }
 
 /**
- * Where the database is. One of our own lives as long as the scope of whoever starts it, and others on this machine find
- * it by the address in its folder, which only they can read who can read the folder.
+ * What the flags say about where the database is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly databaseUrl: Option.Option<Redacted.Redacted<string>>
+  readonly data: string
+}
+
+/**
+ * No database was named, and none of our own runs.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NoDatabase extends Schema.TaggedError<NoDatabase>()("NoDatabase", { data: Schema.String }) {
+  override get message(): string {
+    return `No database is named, and no server runs one in ${this.data}.`
+  }
+}
+
+/**
+ * Where the database is, of those that run already: the one that is named, or the own one of a server on this machine.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const locate = Effect.fnUntraced(function*(options: {
-  readonly databaseUrl: Option.Option<Redacted.Redacted<string>>
-  readonly data: string
-}) {
-  if (Option.isSome(options.databaseUrl)) return { url: options.databaseUrl.value, own: false }
+export const find = Effect.fnUntraced(function*({ data, databaseUrl }: Options) {
+  if (Option.isSome(databaseUrl)) return { url: databaseUrl.value, own: false }
   const fs = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
-  const address = path.join(options.data, "url")
-  const running = yield* Effect.option(fs.readFileString(address))
+  const running = yield* Effect.option(fs.readFileString(yield* addressIn(data)))
   if (Option.isSome(running) && (yield* answers(Redacted.make(running.value)))) {
     return { url: Redacted.make(running.value), own: true }
   }
+  return yield* new NoDatabase({ data })
+})
+
+/**
+ * Where the database is, which is started if there is none. One of our own lives as long as the scope of whoever starts
+ * it, and others on this machine find it by the address in its folder, which only they can read who can read the folder.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const locate = Effect.fnUntraced(function*(options: Options) {
+  const running = yield* Effect.option(find(options))
+  if (Option.isSome(running)) return running.value
+  const fs = yield* FileSystem.FileSystem
+  const address = yield* addressIn(options.data)
   const server = yield* PostgresServer.make({ directory: options.data })
   yield* Effect.acquireRelease(
     fs.writeFileString(address, Redacted.value(server.url), { mode: 0o600 }),
@@ -74,6 +109,8 @@ export const locate = Effect.fnUntraced(function*(options: {
   )
   return { url: server.url, own: true }
 })
+
+const addressIn = (data: string) => Effect.map(Path.Path, (path) => path.join(data, "url"))
 
 /** An address whose server is gone may have been left by a process that was killed. */
 const answers = (url: Redacted.Redacted<string>): Effect.Effect<boolean> =>
@@ -115,13 +152,14 @@ export const layerClient = (
 export const layerStores = (
   url: Redacted.Redacted<string>,
   options: { readonly schema: string }
-): Layer.Layer<ChatBindings | WorkspaceAgents | Chats | AgentEnrollments | AgentPresence, SqlError> =>
+): Layer.Layer<ChatBindings | WorkspaceAgents | Chats | AgentEnrollments | AgentPresence | Builds, SqlError> =>
   Layer.merge(
     Layer.mergeAll(
       SqlChatBindings.layer(options),
       SqlWorkspaceAgents.layer(options),
       SqlChats.layer(options),
-      SqlAgentEnrollments.layer(options)
+      SqlAgentEnrollments.layer(options),
+      SqlBuilds.layer(options)
     ).pipe(Layer.provide(layerClient(url, { name: "chats", maxConnections: 10 }))),
     SqlAgentPresence.layer(options).pipe(Layer.provide(layerClient(url, { name: "presence", maxConnections: 3 })))
   )

@@ -5,13 +5,19 @@
  */
 import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
+import type { ConfigError } from "effect/Config"
 import type { ServeError } from "effect/http/HttpServerError"
+import * as Predicate from "effect/Predicate"
 import type { MigrationError } from "effect/sql/Migrator"
 import type { SqlError } from "effect/sql/SqlError"
 import type { SettingsError } from "../agent/program/Settings.ts"
-import type { StoreError, WorkspaceRefused } from "../domain/Errors.ts"
+import type { BuildRequestError, NoWorkspace, WorkspaceChanged } from "../domain/Errors.ts"
+import type { TemplateError } from "../provisioner/TemplateDirectory.ts"
 import type { PostgresUnavailable } from "../testing/PostgresBinaries.ts"
 import type { PostgresServerError } from "../testing/PostgresServer.ts"
+import type { NoSandbox } from "./commands/Serve.ts"
+import type { WorkspaceNotReady } from "./commands/Workspace.ts"
+import type { NoDatabase } from "./Database.ts"
 
 /**
  * The text for standard error; `undefined` when all was said already. A failure that nobody foresaw is shown whole.
@@ -24,17 +30,23 @@ export const format = (cause: Cause.Cause<unknown>): string | undefined => {
   const error = Cause.squash(cause)
   if (CliError.isCliError(error) || tagOf(error) === "DemoFailed") return undefined
   const tag = tagOf(error)
-  return tag !== undefined && isKnown(tag) && error instanceof Error
-    ? `chat-workspace: ${error.message || messageOf(error.cause)}\n${hints[tag]}`.trimEnd()
+  return tag !== undefined && isKnown(tag)
+    ? `chat-workspace: ${messageOf(error)}\n${hints[tag]}`.trimEnd()
     : `chat-workspace: ${Cause.pretty(cause)}`
 }
 
 type Known =
+  | BuildRequestError
+  | ConfigError
+  | NoDatabase
+  | NoSandbox
+  | NoWorkspace
   | SqlError
+  | TemplateError
+  | WorkspaceChanged
+  | WorkspaceNotReady
   | MigrationError
   | ServeError
-  | StoreError
-  | WorkspaceRefused
   | PostgresServerError
   | PostgresUnavailable
   | SettingsError
@@ -43,8 +55,21 @@ const hints: Readonly<Record<Known["_tag"], string>> = {
   SqlError: "Is the database there, and is DATABASE_URL right? Tables are made by: chat-workspace migrate",
   MigrationError: "Nothing was changed. See the statements with: chat-workspace migrate --print",
   ServeError: "Choose another address with --host, --port or --operator-port.",
+  ConfigError: "Mend the variable of the environment that is named.",
+  NoDatabase: "Start one with: chat-workspace serve (in this folder, or with the same --data). Or set DATABASE_URL.",
   StoreError: "Is the database there, and are its tables up to date? See: chat-workspace migrate",
-  WorkspaceRefused: "The workspace was enrolled for another owner before.",
+  WorkspaceRefused: "Is it another owner's? Name the owner with --owner. See: chat-workspace workspace list",
+  NoWorkspace: "Make a new one: chat-workspace workspace create <template>",
+  NoSandbox: "Use --templates with other ones, or say that you mean it with --allow-unsandboxed.",
+  TemplateError: "Mend the file, or name another folder with --templates.",
+  TemplateNotFound: "See what there is with: chat-workspace template list. Other ones are named with --templates.",
+  ParametersRefused: "See what there is with: chat-workspace template list. Give values with --param name=value.",
+  WorkspaceNameTaken: "Choose another name with --name.",
+  TooManyWorkspaces: "Stop and start the ones there are, or wait.",
+  BuildRefused: "",
+  BindingRefused: "Is the chat another owner's? Name the owner with --owner.",
+  WorkspaceChanged: "Call again.",
+  WorkspaceNotReady: "Read the log of the build with: chat-workspace workspace log <workspace>",
   PostgresServerError: "Choose another folder with --data, or set DATABASE_URL to a PostgreSQL that is there.",
   PostgresUnavailable: "Or set DATABASE_URL to a PostgreSQL that is there.",
   SettingsError: ""
@@ -57,4 +82,10 @@ const tagOf = (error: unknown): string | undefined =>
     ? error._tag
     : undefined
 
-const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+/** Its own, or that of its cause where it has none; a `ConfigError` is no `Error`, and its cause says it better. */
+const messageOf = (error: unknown): string =>
+  error instanceof Error && error.message !== ""
+    ? error.message
+    : Predicate.hasProperty(error, "cause")
+    ? messageOf(error.cause)
+    : String(error)

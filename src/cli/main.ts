@@ -16,6 +16,8 @@ import * as Enroll from "./commands/Enroll.ts"
 import * as Explain from "./commands/Explain.ts"
 import * as Migrate from "./commands/Migrate.ts"
 import * as Serve from "./commands/Serve.ts"
+import * as Template from "./commands/Template.ts"
+import * as Workspace from "./commands/Workspace.ts"
 import * as Failure from "./Failure.ts"
 
 const version = (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -27,6 +29,8 @@ Command.make("chat-workspace").pipe(
   Command.withSubcommands([
     Serve.command,
     Agent.command,
+    Template.command,
+    Workspace.command,
     Enroll.command,
     Migrate.command,
     Explain.command,

@@ -187,7 +187,9 @@ const finding = ({ node, stored }: Explanation): string => {
   if (agent?.status.status === "connecting") return "The agent has not connected yet and still has time to."
   if (agent?.presence === "absent") return "The agent counts as connected, but not to this node."
   if (binding.agentId !== current.success.agentId) {
-    return "The chat remembers another agent than the current one; its next call repairs that."
+    return binding.agentId === null
+      ? "Nothing is wrong; the chat has not connected since its workspace was started, and its next call does."
+      : "The chat remembers another agent than the current one; its next call repairs that."
   }
   const failed = node?.recent[0]?.cause ?? null
   return failed === null ? "Nothing is wrong." : `Nothing is wrong now; the last connect failed: ${failed.message}`

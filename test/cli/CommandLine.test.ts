@@ -10,7 +10,7 @@ import { ChatId, OwnerId, WorkspaceId } from "../../src/domain/Ids.ts"
 import { ChatBindings } from "../../src/store/ChatBindings.ts"
 import * as SqlChatBindings from "../../src/store/SqlChatBindings.ts"
 import * as Postgres from "../postgres.ts"
-import { folder, get, run, serve, start, until } from "./support/commandLine.ts"
+import { assertClear, folder, get, run, serve, start, until } from "./support/commandLine.ts"
 
 // A process takes half a second to start, and here are up to seven in a test.
 vi.setConfig({ testTimeout: 30_000 })
@@ -21,14 +21,6 @@ const real = { excludeTestServices: true, timeout: "60 seconds" } as const
 const database = Effect.map(Postgres.TestDatabase, ({ url }) => ({ DATABASE_URL: Redacted.value(url) }))
 
 const gone = { DATABASE_URL: "postgres://ann:hunter2@127.0.0.1:1/none" }
-
-/** One or two lines for a human, and nothing of the program's inside or of the password. */
-const assertClear = (text: string, says: string) => {
-  assert.match(text, /^chat-workspace: /)
-  assert.include(text, says)
-  assert.isAtMost(text.trim().split("\n").length, 2)
-  assert.notMatch(text, /^ +at |node_modules|hunter2/m)
-}
 
 /** A port on which nobody listens. */
 const closedPort = Effect.callback<string>((resume) => {
@@ -44,7 +36,7 @@ describe("chat-workspace", () => {
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run(["--help"])
       assert.deepStrictEqual([code, stderr], [0, ""])
-      for (const name of ["serve", "agent", "enroll", "migrate", "explain", "demo"]) {
+      for (const name of ["serve", "agent", "template", "workspace", "enroll", "migrate", "explain", "demo"]) {
         assert.match(stdout, new RegExp(`^  ${name} +\\w`, "m"))
       }
     }))
@@ -141,7 +133,7 @@ layer(Postgres.freshDatabase(), real)("chat-workspace with a database", (it) => 
         const text = await (await fetch(url)).text()
         return text.includes("session epoch 1,") ? text : undefined
       })
-      assert.include(explained, "The chat remembers another agent than the current one; its next call repairs that.")
+      assert.include(explained, "Nothing is wrong; the chat has not connected since its workspace was started")
       // Whoever asks the server needs no database of his own.
       const asked = yield* run(["explain", chatId, "--operator-port", server.operatorPort], { env: gone })
       assert.strictEqual(asked.code, 0)

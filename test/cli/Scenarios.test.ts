@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, Redacted } from "effect"
 import { Backend } from "../../src/cli/demo/Backend.ts"
+import { Model } from "../../src/cli/demo/Model.ts"
 import * as Scenarios from "../../src/cli/demo/Scenarios.ts"
 import type { Measured } from "../../src/cli/demo/World.ts"
 import { World } from "../../src/cli/demo/World.ts"
@@ -25,6 +26,7 @@ const unused = () => {
 const nowhere = Layer.mergeAll(
   Layer.mock(World, {}),
   Layer.mock(ChatWorkspaces, { describe: unused }),
+  Layer.mock(Model, { chat: Effect.die("unused") }),
   Layer.effect(
     Backend,
     Effect.map(PostgresServer, (postgres) => ({ agentUrl: "", postgres, restartServer: Effect.die("unused") }))

@@ -90,6 +90,13 @@ describe("ChatExplanation", () => {
       assert.include(yield* finding, "The chat remembers another agent than the current one")
     }).pipe(TestWorkspaces.provide))
 
+  it.effect("a started workspace to which the chat has not connected yet", () =>
+    Effect.gen(function*() {
+      const world = yield* TestWorkspaces.TestWorkspaces
+      yield* world.running(chatId, { remembers: "workspace" })
+      assert.include(yield* finding, "Nothing is wrong; the chat has not connected since its workspace was started")
+    }).pipe(TestWorkspaces.provide))
+
   it.effect("a database that does not answer, with what this node knows all the same", () =>
     Effect.gen(function*() {
       const world = yield* TestWorkspaces.TestWorkspaces

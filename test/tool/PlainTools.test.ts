@@ -25,6 +25,9 @@ const plain = Effect.fnUntraced(function*(build: Handler) {
 
 const answer = (promise: Promise<unknown>) => Effect.promise(() => promise)
 
+/** As a loop that is not Effect makes it. */
+const aborting = () => new AbortController()
+
 describe("a plain tool", () => {
   it.effect("is the tool of the toolkit: name, description, arguments", () =>
     Effect.gen(function*() {
@@ -68,7 +71,7 @@ describe("a plain tool", () => {
           )
         )
       )
-      const controller = new AbortController()
+      const controller = aborting()
       const promise = tool.execute({ what: "house" }, { signal: controller.signal })
       yield* Deferred.await(begun)
       controller.abort()

@@ -9,6 +9,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Memory from "../../agent/program/Memory.ts"
 import * as Program from "../../agent/program/Program.ts"
 import * as ProgramConfig from "../../agent/program/ProgramConfig.ts"
 import * as Settings from "../../agent/program/Settings.ts"
@@ -36,6 +37,7 @@ export const command = Command.make(
       CW_AGENT_STATE_DIR: Option.getOrUndefined(stateDir)
     }
     const flags = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+    yield* Memory.keepSmall
     return yield* Layer.launch(
       Program.layer.pipe(
         Layer.provide(Settings.layerConfig(process.env)),

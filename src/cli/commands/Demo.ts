@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import * as Backend from "../demo/Backend.ts"
+import * as Model from "../demo/Model.ts"
 import * as Report from "../demo/Report.ts"
 import * as Scenarios from "../demo/Scenarios.ts"
 import * as World from "../demo/World.ts"
@@ -57,7 +58,7 @@ export const command = Command.make(
         progress ? Effect.sync(() => process.stderr.write(`\r\u001b[K… ${scenario.title}`)) : Effect.void,
         Scenarios.show(scenario)
       )).pipe(
-        Effect.provide(World.layer.pipe(Layer.provideMerge(Backend.layer))),
+        Effect.provide(Layer.merge(World.layer, Model.layer).pipe(Layer.provideMerge(Backend.layer))),
         Effect.ensuring(Effect.sync(() => progress ? process.stderr.write("\r\u001b[K") : undefined)),
         // What breaks on purpose would be logged as broken.
         Effect.updateService(References.MinimumLogLevel, (level) => level === "Info" ? "None" : level)

@@ -5,14 +5,14 @@
  */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import { OwnerId, WorkspaceId } from "../../domain/Ids.ts"
+import { WorkspaceId } from "../../domain/Ids.ts"
 import * as Enrollment from "../../provisioner/Enrollment.ts"
 import * as Database from "../Database.ts"
+import * as Owner from "../Owner.ts"
 
 /**
  * @since 0.1.0
@@ -26,10 +26,7 @@ export const command = Command.make(
       Argument.withDescription("Id of the workspace"),
       Argument.withSchema(WorkspaceId)
     ),
-    owner: Flag.String("owner").pipe(
-      Flag.withDescription("Who owns the workspace"),
-      Flag.withSchema(OwnerId)
-    )
+    owner: Owner.flag
   },
   Effect.fn(function*({ data, databaseUrl, owner, schema, workspaceId }) {
     const { url } = yield* Database.locate({ databaseUrl, data })

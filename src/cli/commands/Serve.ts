@@ -1,5 +1,6 @@
 /**
- * `chat-workspace serve`: the gateway that agents call, with health and, for operators, metrics and explanations.
+ * `chat-workspace serve`: the gateway that agents call, the runner of builds, health and, for operators, metrics and
+ * explanations.
  *
  * @since 0.1.0
  */
@@ -12,15 +13,19 @@ import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as AgentGateway from "../../agent/AgentGateway.ts"
-import * as GatewayConfig from "../../agent/GatewayConfig.ts"
 import * as ChatExplanation from "../../dial/ChatExplanation.ts"
 import * as ChatWorkspaces from "../../dial/ChatWorkspaces.ts"
-import * as DialConfig from "../../dial/DialConfig.ts"
+import * as BuildRunner from "../../provisioner/BuildRunner.ts"
+import * as BuildSignal from "../../provisioner/BuildSignal.ts"
 import * as Migrations from "../../store/Migrations.ts"
-import * as StoreConfig from "../../store/StoreConfig.ts"
+import { Templates } from "../../store/Templates.ts"
+import * as Bounds from "../Bounds.ts"
 import * as Database from "../Database.ts"
 import * as GatewayServer from "../GatewayServer.ts"
+import * as Provisioning from "../Provisioning.ts"
 import * as Routes from "../Routes.ts"
 
 /**
@@ -35,13 +40,40 @@ export const operatorPort = Flag.Int("operator-port").pipe(
   Flag.withDefault(4171)
 )
 
-const layerBounds = Layer.mergeAll(
-  Layer.effect(StoreConfig.StoreConfig, StoreConfig.config),
-  Layer.effect(GatewayConfig.GatewayConfig, GatewayConfig.config),
-  Layer.effect(DialConfig.DialConfig, DialConfig.config)
-)
-
 const loopback = "127.0.0.1"
+
+/**
+ * Workspaces of the process provider would run on this host while other machines can reach the server.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NoSandbox extends Schema.TaggedError<NoSandbox>()("NoSandbox", {
+  host: Schema.String,
+  templates: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `Others can reach ${this.host}, and these templates run workspaces on this host, which is no sandbox: ${
+      this.templates.join(", ")
+    }`
+  }
+}
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host)
+
+/** Addresses to listen at that nobody else can call. */
+const isEverywhere = (host: string): boolean => host === "0.0.0.0" || host === "::"
+
+/** The ids of the templates whose workspaces run on this host. */
+const onThisHost = Effect.flatMap(
+  Templates,
+  ({ list }) =>
+    Effect.map(
+      list,
+      (all) => all.filter(({ provider }) => provider.type === "process").map(({ templateId }) => templateId)
+    )
+)
 
 /** Serves routes for the life of the scope; answers where. */
 const listen = <R>(routes: Layer.Layer<never, never, HttpRouter.HttpRouter | R>, at: GatewayServer.Options) =>
@@ -56,7 +88,8 @@ const listen = <R>(routes: Layer.Layer<never, never, HttpRouter.HttpRouter | R>,
     )
   ).pipe(Effect.map((context) => {
     const { address } = Context.get(context, HttpServer.HttpServer)
-    return `${at.host}:${"port" in address ? address.port : at.port}`
+    const host = at.host.includes(":") ? `[${at.host}]` : at.host
+    return `${host}:${"port" in address ? address.port : at.port}`
   }))
 
 /**
@@ -79,12 +112,35 @@ export const command = Command.make(
       Flag.withDefault(4170)
     ),
     operatorPort,
+    ...Provisioning.flags,
+    agentUrl: Flag.String("agent-url").pipe(
+      Flag.withDescription(
+        "Address that agents in new workspaces call, where it is not --host and --port; also AGENT_URL"
+      ),
+      Flag.withFallbackConfig(Config.NonEmptyString("AGENT_URL")),
+      Flag.optional
+    ),
+    allowUnsandboxed: Flag.Boolean("allow-unsandboxed").pipe(
+      Flag.withDescription("Run workspaces on this host although others can reach the server"),
+      Flag.withDefault(false)
+    ),
     migrate: Flag.Boolean("migrate").pipe(
       Flag.withDescription("Bring the tables up to date first (always done for an own database)"),
       Flag.withDefault(false)
     )
   },
-  Effect.fn(function*({ data, databaseUrl, host, migrate, operatorPort, port, schema }) {
+  Effect.fn(function*(options) {
+    const { agentUrl, allowUnsandboxed, data, databaseUrl, host, migrate, operatorPort, port, schema } = options
+    const building = yield* Layer.build(
+      Provisioning.layerTemplates({ ...options, allowRemote: allowUnsandboxed }).pipe(Layer.provide(Bounds.layer))
+    )
+    const unsandboxed = yield* Effect.provideContext(onThisHost, building)
+    // Who is called by another address is reached through something that stands before it.
+    const called = Option.map(agentUrl, (url) => URL.parse(url)?.hostname ?? url)
+    const reachable = [host, ...Option.toArray(called)].find((address) => !isLoopback(address))
+    if (unsandboxed.length > 0 && reachable !== undefined && !allowUnsandboxed) {
+      return yield* new NoSandbox({ host: reachable, templates: unsandboxed })
+    }
     const { own, url } = yield* Database.locate({ databaseUrl, data })
     if (own || migrate) {
       yield* Migrations.run({ schema }).pipe(
@@ -97,12 +153,25 @@ export const command = Command.make(
     const servers = Layer.effectDiscard(Effect.gen(function*() {
       const agentsAt = yield* agents
       const operatorsAt = yield* operators
+      const gatewayUrl = Option.getOrElse(agentUrl, () => `ws://${agentsAt}/agent`)
+      yield* Layer.build(
+        BuildRunner.layer({ gatewayUrl }).pipe(
+          Layer.provide(BuildSignal.layer),
+          Layer.provide(Layer.succeedContext(building))
+        )
+      )
       yield* Console.log(
         [
           `Agents      ws://${agentsAt}/agent`,
+          ...(isEverywhere(host) && Option.isNone(agentUrl)
+            ? ["            which new workspaces can call on this host alone: name another address with --agent-url"]
+            : []),
           `Health      http://${agentsAt}/healthz and /readyz`,
           `Operators   http://${operatorsAt}/metrics and /explain/<chat>`,
-          `Database    ${own ? `PostgreSQL in ${data}` : `the given one, schema ${schema}`}`
+          `Database    ${own ? `PostgreSQL in ${data}` : `the given one, schema ${schema}`}`,
+          ...(unsandboxed.length === 0 ? [] : [
+            `Workspaces  of ${unsandboxed.join(", ")} run on this host in ${options.workspaces}: this is no sandbox`
+          ])
         ].join("\n")
       )
     }))
@@ -114,16 +183,16 @@ export const command = Command.make(
         Layer.provide(ChatWorkspaces.layer),
         Layer.provide(AgentGateway.layerTransport()),
         Layer.provide(Database.layerStores(url, { schema })),
-        Layer.provide(layerBounds)
+        Layer.provide(Bounds.layer)
       )
     )
   }, Effect.scoped)
 ).pipe(
-  Command.withDescription("Serve the gateway that agents call"),
+  Command.withDescription("Serve the gateway that agents call, and build the workspaces that chats ask for"),
   Command.withExamples([
     { command: "chat-workspace serve", description: "On loopback, with a PostgreSQL of its own" },
     {
-      command: "DATABASE_URL=postgres://… chat-workspace serve --host 0.0.0.0",
+      command: "DATABASE_URL=postgres://… chat-workspace serve --host 0.0.0.0 --templates ./templates",
       description: "For agents on other machines, behind something that speaks TLS"
     }
   ])

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { spawn } from "node:child_process"
-import { fileURLToPath } from "node:url"
+import * as AgentProgram from "../../provisioner/process/AgentProgram.ts"
 
 /**
  * @since 0.1.0
@@ -40,7 +40,7 @@ const start = (options: {
   readonly token: Redacted.Redacted<string>
   readonly directory: string
 }): AgentProcess => {
-  const child = spawn(process.execPath, [program], {
+  const child = spawn(process.execPath, [AgentProgram.path()], {
     cwd: options.directory,
     stdio: "ignore",
     env: {
@@ -60,8 +60,3 @@ const start = (options: {
     exited: Deferred.await(exited)
   }
 }
-
-/** Beside this file as source or as what it was compiled to. */
-const program = fileURLToPath(
-  new URL(`../../agent/program/main${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
-)

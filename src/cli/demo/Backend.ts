@@ -19,9 +19,12 @@ import * as GatewayConfig from "../../agent/GatewayConfig.ts"
 import * as ChatWorkspaces from "../../dial/ChatWorkspaces.ts"
 import * as DialConfig from "../../dial/DialConfig.ts"
 import * as Enrollment from "../../provisioner/Enrollment.ts"
+import * as ProvisionerConfig from "../../provisioner/ProvisionerConfig.ts"
+import type { Builds } from "../../store/Builds.ts"
 import type { ChatBindings } from "../../store/ChatBindings.ts"
 import * as Migrations from "../../store/Migrations.ts"
 import * as StoreConfig from "../../store/StoreConfig.ts"
+import type { WorkspaceAgents } from "../../store/WorkspaceAgents.ts"
 import type { PostgresUnavailable } from "../../testing/PostgresBinaries.ts"
 import * as PostgresServer from "../../testing/PostgresServer.ts"
 import * as Database from "../Database.ts"
@@ -90,7 +93,8 @@ export const layerSettings: Layer.Layer<never> = Layer.mergeAll(
     inactiveTimeout: "3 seconds",
     restartAdvice: "6 seconds",
     confirmedDead: "500 millis"
-  })
+  }),
+  ProvisionerConfig.layer({ poll: "200 millis", agentPoll: "200 millis", scriptsPoll: "200 millis" })
 )
 
 const layerStores = Layer.unwrap(Effect.gen(function*() {
@@ -109,7 +113,14 @@ const layerStores = Layer.unwrap(Effect.gen(function*() {
  * @category layers
  */
 export const layer: Layer.Layer<
-  Backend | ChatWorkspaces.ChatWorkspaces | ChatBindings | Enrollment.Enrollment | AgentTransport | Journal.Journal,
+  | Backend
+  | Builds
+  | ChatWorkspaces.ChatWorkspaces
+  | ChatBindings
+  | Enrollment.Enrollment
+  | AgentTransport
+  | Journal.Journal
+  | WorkspaceAgents,
   MigrationError | SqlError | PostgresServer.PostgresServerError | PostgresUnavailable
 > = Layer.mergeAll(
   Layer.effect(Backend, make),

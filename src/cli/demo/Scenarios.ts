@@ -15,6 +15,7 @@ import * as Path from "node:path"
 import { ChatWorkspaces } from "../../dial/ChatWorkspaces.ts"
 import type { BindingRefused, ConnectError, ProcessError, StoreError, WorkspaceRefused } from "../../domain/Errors.ts"
 import { Backend } from "./Backend.ts"
+import * as Model from "./Model.ts"
 import type { Group, Shown } from "./Report.ts"
 import { World } from "./World.ts"
 import type { Measured } from "./World.ts"
@@ -44,7 +45,7 @@ export interface Scenario {
   readonly play: Effect.Effect<
     Measured & { readonly wrong?: ReadonlyArray<string> },
     Failed,
-    World | Backend | ChatWorkspaces | Scope.Scope
+    World | Backend | Model.Model | ChatWorkspaces | Scope.Scope
   >
 }
 
@@ -200,6 +201,48 @@ const givesUp = Effect.gen(function*() {
   return { ...measured, wrong: waiters === 0 ? [] : [`${waiters} waiters are left`] }
 })
 
+/** A model that does what it reads: from nothing to a file of its own, and back to it after its agent died. */
+const modelsPath = Effect.gen(function*() {
+  const world = yield* World
+  const wrong: Array<string> = []
+  const expected = (what: string, met: boolean, answer: Model.Answer) => {
+    if (!met) wrong.push(`${what} got: ${JSON.stringify(answer)}`)
+  }
+  const call = yield* Effect.flatMap(Model.Model, ({ chat }) => chat)
+
+  const path = Effect.gen(function*() {
+    const created = yield* call("create_workspace", { template_id: Model.template })
+    expected("create_workspace", created.created === true && created.agent_status === undefined, created)
+    const ran = yield* call("execute", { command: "echo hello > greeting; echo $PPID" })
+    const edits = [{ find: "hello", replace: "hello again" }]
+    const edited = yield* call("edit_files", { files: [{ path: "greeting", edits }] })
+    expected("edit_files", edited.error === undefined, edited)
+    const agent = Number(ran.output)
+    expected("execute", agent > 1, ran)
+    if (agent > 1) process.kill(agent, "SIGKILL")
+    // A call under way would wait for the agent to come back, for as long as it may.
+    yield* Effect.sleep("500 millis")
+    let lost = yield* call("execute", { command: "cat greeting" })
+    // As it reads: once more, and then what it is told.
+    if (lost.message?.includes("stop_workspace") !== true) lost = yield* call("execute", { command: "cat greeting" })
+    expected("execute with a dead agent", lost.error === "agent_disconnected", lost)
+    const stopped = yield* call("stop_workspace", {})
+    expected("stop_workspace", stopped.stopped === true, stopped)
+    const started = yield* call("start_workspace", {})
+    expected("start_workspace", started.started === true && started.agent_status === undefined, started)
+    return yield* world.measure(
+      Effect.map(call("execute", { command: "cat greeting" }), ({ message, output }) => output?.trim() ?? `${message}`)
+    )
+  })
+
+  let last: Measured | undefined
+  const whole = yield* world.measure(Effect.map(path, (measured) => {
+    last = measured
+    return "done"
+  }))
+  return { ...last ?? whole, timeline: whole.timeline, wrong }
+})
+
 /**
  * All scenarios, in the order in which they are shown.
  *
@@ -280,6 +323,14 @@ export const all: ReadonlyArray<Scenario> = [
     play: neverComes
   },
   {
+    name: "models-path",
+    group: "workspace",
+    title: "A model creates, runs, edits; its agent dies; it stops, starts, runs",
+    settings: "restart advised after 6 s (90 s); what it cost is the last call alone",
+    expect: { got: "hello again", queries: 3, dials: 1, within: 2000 },
+    play: modelsPath
+  },
+  {
     name: "database-frozen",
     group: "us",
     title: "Database frozen while it is asked; the agent comes back",
@@ -316,7 +367,11 @@ export const all: ReadonlyArray<Scenario> = [
  * @since 0.1.0
  * @category combinators
  */
-export const show = (scenario: Scenario): Effect.Effect<Shown, never, World | Backend | ChatWorkspaces> => {
+export const show = (scenario: Scenario): Effect.Effect<
+  Shown,
+  never,
+  World | Backend | Model.Model | ChatWorkspaces
+> => {
   const { expect, group, name, title } = scenario
   const head = { name, group, title, settings: scenario.settings ?? null }
   return Effect.exit(Effect.scoped(scenario.play)).pipe(Effect.map((exit): Shown => {

@@ -1,8 +1,9 @@
 /** The command line as a process of its own, from source, in an empty folder and a small environment. */
+import { assert } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 import type { Scope } from "effect"
 import { spawn } from "node:child_process"
-import { chmodSync, mkdtempSync, rmSync } from "node:fs"
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -28,15 +29,50 @@ export interface Options {
 
 const main = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url))
 
-/** A folder that others may enter, as a PostgreSQL that must not run as root does. */
+/**
+ * A folder that others may enter, as a PostgreSQL that must not run as root does. Agents outlive their server, but not the
+ * folder in which they work.
+ */
 export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
   Effect.sync(() => {
     const path = mkdtempSync(Path.join(tmpdir(), "chat-workspace-cli-"))
     chmodSync(path, 0o755)
     return path
   }),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+  (path) =>
+    Effect.sync(() => {
+      for (const pid of workingIn(path)) kill(pid)
+      rmSync(path, { recursive: true, force: true })
+    })
 )
+
+/** The processes whose environment names a folder. */
+export const workingIn = (folder: string): ReadonlyArray<number> =>
+  readdirSync("/proc").filter((name) => /^\d+$/.test(name) && environmentOf(name).includes(`=${folder}`)).map(Number)
+
+const environmentOf = (pid: string): string => {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8")
+  } catch {
+    return ""
+  }
+}
+
+const kill = (pid: number): void => {
+  try {
+    process.kill(pid, "SIGKILL")
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+/** One or two lines for a human, and nothing of the program's inside or of the password. */
+export const assertClear = (text: string, ...says: ReadonlyArray<string>): void => {
+  assert.match(text, /^chat-workspace: /)
+  for (const one of says) assert.include(text, one)
+  assert.isAtMost(text.trim().split("\n").length, 2)
+  assert.notMatch(text, /^ +at |node_modules|hunter2/m)
+}
 
 /** Starts it; the end of the scope kills it. */
 export const start = Effect.fnUntraced(function*(
@@ -81,12 +117,14 @@ export interface Server extends Running {
 }
 
 /** `serve` on free ports, when it has said that it listens. */
-export const serve = Effect.fnUntraced(function*(options?: Options): Effect.fn.Return<Server, never, Scope.Scope> {
-  const running = yield* start(["serve", "--port", "0", "--operator-port", "0"], options)
+export const serve = Effect.fnUntraced(function*(
+  { args = [], ...options }: Options & { readonly args?: ReadonlyArray<string> | undefined } = {}
+): Effect.fn.Return<Server, never, Scope.Scope> {
+  const running = yield* start(["serve", "--port", "0", "--operator-port", "0", ...args], options)
   const [, port, operatorPort] = yield* until(
     "serve listens",
     () =>
-      /^Agents +ws:\/\/127\.0\.0\.1:(\d+)\/agent$[^]*^Operators +http:\/\/127\.0\.0\.1:(\d+)\/[^]*^Database/m.exec(
+      /^Agents +ws:\/\/[\d.]+:(\d+)\/agent$[^]*^Operators +http:\/\/127\.0\.0\.1:(\d+)\/[^]*^Database/m.exec(
         running.output().stdout
       ) ?? undefined
   )
