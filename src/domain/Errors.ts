@@ -10,7 +10,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { AgentId, BuildId, ChatId, OperationId, OwnerId, TemplateId, WorkspaceId } from "./Ids.ts"
+import { AgentId, BuildId, ChatId, OperationId, OwnerId, TemplateId, TurnId, WorkspaceId } from "./Ids.ts"
 import * as Recovery from "./Recovery.ts"
 
 /**
@@ -484,11 +484,19 @@ export const OperationRefusedReason = Schema.Literals(["unknown", "conflict", "k
  */
 export type OperationRefusedReason = typeof OperationRefusedReason.Type
 
-const operationRefused: Readonly<Record<OperationRefusedReason, string>> = {
-  unknown: "is not known to the workspace's agent; it did not run there, or was forgotten",
-  conflict: "was already used for another call",
-  killed: "was ended before it could start",
-  agentRestarted: "ended when the workspace's agent restarted; its output is lost"
+const operationRefused: Readonly<
+  Record<OperationRefusedReason, { readonly message: string; readonly recovery: Recovery.Recovery }>
+> = {
+  unknown: {
+    message: "is not known to the workspace's agent; it did not run there, or was forgotten",
+    recovery: Recovery.lookAtEffect
+  },
+  conflict: { message: "was already used for another call", recovery: Recovery.correctCall },
+  killed: { message: "was ended before it could start", recovery: Recovery.retryNowOnce },
+  agentRestarted: {
+    message: "ended when the workspace's agent restarted; its output is lost",
+    recovery: Recovery.lookAtEffect
+  }
 }
 
 /**
@@ -503,9 +511,72 @@ export class OperationRefused extends Schema.TaggedError<OperationRefused>()(
   { httpApiStatus: 409 }
 ) {
   readonly code = "operation_refused"
-  readonly recovery: Recovery.Recovery = Recovery.correctCall
+  get recovery(): Recovery.Recovery {
+    return operationRefused[this.reason].recovery
+  }
   override get message(): string {
-    return `Operation ${this.operationId} ${operationRefused[this.reason]}.`
+    return `Operation ${this.operationId} ${operationRefused[this.reason].message}.`
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * Why a tool of a workspace's own server gives nothing: the workspace names no such server, the server has no such tool,
+ * it does not run now, it ended or stayed silent during the call, or it, or the agent, refused the call.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const McpRefusedReason = Schema.Literals([
+  "noServer",
+  "noTool",
+  "notRunning",
+  "ended",
+  "noAnswer",
+  "refused",
+  "tooLarge"
+])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type McpRefusedReason = typeof McpRefusedReason.Type
+
+const mcpRefused: Readonly<
+  Record<McpRefusedReason, { readonly message: string; readonly recovery: Recovery.Recovery }>
+> = {
+  noServer: { message: "is not among the workspace's servers", recovery: Recovery.correctCall },
+  noTool: { message: "has no such tool", recovery: Recovery.correctCall },
+  notRunning: { message: "does not run now; the call did not run", recovery: Recovery.retryLater },
+  ended: { message: "ended during the call, which may have run", recovery: Recovery.tellUser },
+  noAnswer: { message: "did not answer the call, which may have run", recovery: Recovery.tellUser },
+  refused: { message: "refused the call", recovery: Recovery.correctCall },
+  tooLarge: { message: "was not called: the arguments are too large", recovery: Recovery.correctCall }
+}
+
+/**
+ * A tool of a workspace's own server could not be called, or did not answer. `detail` is in the words of the agent or of
+ * the server.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class McpRefused extends Schema.TaggedError<McpRefused>()("McpRefused", {
+  server: Schema.String,
+  tool: Schema.String,
+  reason: McpRefusedReason,
+  detail: Schema.NullOr(Schema.String)
+}, { httpApiStatus: 422 }) {
+  readonly code = "mcp_refused"
+  get recovery(): Recovery.Recovery {
+    return mcpRefused[this.reason].recovery
+  }
+  override get message(): string {
+    const detail = this.detail === null ? "" : ` (${this.detail})`
+    return `${this.tool}: the server ${this.server} ${mcpRefused[this.reason].message}${detail}.`
   }
   get forUser(): string {
     return this.message
@@ -705,6 +776,75 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
 }
 
 /**
+ * The chat answers another message: a turn of it runs. The same message again attaches to its turn instead.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TurnRunning extends Schema.TaggedError<TurnRunning>()("TurnRunning", {
+  chatId: ChatId,
+  turnId: TurnId
+}, { httpApiStatus: 409 }) {
+  readonly code = "turn_running"
+  override get message(): string {
+    return "This chat still answers an earlier message."
+  }
+  get forUser(): string {
+    return `${this.message} Wait for its end, or interrupt it.`
+  }
+}
+
+/**
+ * There is no such turn of this owner.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TurnNotFound extends Schema.TaggedError<TurnNotFound>()("TurnNotFound", {
+  turnId: TurnId
+}, { httpApiStatus: 404 }) {
+  readonly code = "turn_not_found"
+  override get message(): string {
+    return "There is no such turn of this owner."
+  }
+  get forUser(): string {
+    return this.message
+  }
+}
+
+/**
+ * This node begins no turns any more, because it ends. Another one does.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TurnRefused extends Schema.TaggedError<TurnRefused>()("TurnRefused", {
+  chatId: ChatId
+}, { httpApiStatus: 503 }) {
+  readonly code = "turn_refused"
+  override get message(): string {
+    return "The server restarts and begins no turn."
+  }
+  get forUser(): string {
+    return "The server restarts. Send the message again."
+  }
+}
+
+/**
+ * A node wrote to a turn that is not its own any more: the turn was ended because its lease had, or by this node itself.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TurnLost extends Schema.TaggedError<TurnLost>()("TurnLost", {
+  turnId: TurnId
+}) {
+  override get message(): string {
+    return "The lease on this turn was lost."
+  }
+}
+
+/**
  * Why the current agent of a workspace cannot be named.
  *
  * @since 0.1.0
@@ -751,6 +891,14 @@ export type ProcessError = CallError | CommandNotFound | OperationRefused
 export type FilesError = CallError | FileError | FileChanged | OperationRefused
 
 /**
+ * Everything that a call of a workspace's own tool can fail with.
+ *
+ * @since 0.1.0
+ * @category unions
+ */
+export type McpError = CallError | McpRefused
+
+/**
  * Everything that keeps a build from being asked for.
  *
  * @since 0.1.0
@@ -788,6 +936,7 @@ export const WorkspaceError = Schema.Union([
   CommandNotFound,
   Unsupported,
   OperationRefused,
+  McpRefused,
   TemplateNotFound,
   ParametersRefused,
   WorkspaceNameTaken,

@@ -1,7 +1,8 @@
 /**
  * The identifiers of the module: branded, non-empty strings of at most 128 characters.
  *
- * Chat, workspace and owner ids belong to the application and are taken as they are; the others are made here.
+ * Chat, workspace and owner ids belong to the application and the id of a message to its client; they are taken as they
+ * are. The others are made here.
  *
  * @since 0.1.0
  */
@@ -134,3 +135,31 @@ export const OperationId = Id.pipe(Schema.brand("chat-workspace/OperationId"))
  * @category ids
  */
 export type OperationId = typeof OperationId.Type
+
+/**
+ * One run of the model for one user message.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const TurnId = Id.pipe(Schema.brand("chat-workspace/TurnId"))
+
+/**
+ * @since 0.1.0
+ * @category ids
+ */
+export type TurnId = typeof TurnId.Type
+
+/**
+ * A user's message, under the id that the client made for it: a repeat has the same.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const MessageId = Id.pipe(Schema.brand("chat-workspace/MessageId"))
+
+/**
+ * @since 0.1.0
+ * @category ids
+ */
+export type MessageId = typeof MessageId.Type

@@ -21,6 +21,7 @@ export type Action =
   | "wait"
   | "retry"
   | "check-outcome"
+  | "look"
   | "correct-call"
   | "tell-user"
 
@@ -106,6 +107,14 @@ export const retryThenTellUser: Recovery = { action: "tell-user", retry: "now-on
  * @category recoveries
  */
 export const checkOutcome: Recovery = { action: "check-outcome", retry: "never" }
+
+/**
+ * Nobody knows any more whether the call ran: what it would have changed has to be looked at.
+ *
+ * @since 0.1.0
+ * @category recoveries
+ */
+export const lookAtEffect: Recovery = { action: "look", retry: "never" }
 
 /**
  * The call itself is wrong.
@@ -204,6 +213,11 @@ const steps: Readonly<Record<Action, (error: Explainable, child: boolean) => Ste
       typeof error.operationId === "string" ? ` (process_id ${error.operationId})` : ""
     }.`,
     ask: "check whether the call took effect before it is repeated"
+  }),
+  look: () => ({
+    tools: [],
+    own: "Look whether it took effect, and run it again only if it did not.",
+    ask: ""
   }),
   "correct-call": () => ({ tools: [], own: "Correct the call.", ask: "" }),
   "tell-user": (error, child) => {

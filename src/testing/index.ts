@@ -5,9 +5,11 @@
  */
 export * as AgentTransportKit from "./AgentTransportKit.ts"
 export * as MemoryAgent from "./MemoryAgent.ts"
+export * as ObedientModel from "./ObedientModel.ts"
 export * as PostgresBinaries from "./PostgresBinaries.ts"
 export * as PostgresServer from "./PostgresServer.ts"
 export * as ProviderKit from "./ProviderKit.ts"
+export * as ScriptedModel from "./ScriptedModel.ts"
 export * as ScriptedProvider from "./ScriptedProvider.ts"
 export * as ScriptedStores from "./ScriptedStores.ts"
 export * as ScriptedTransport from "./ScriptedTransport.ts"

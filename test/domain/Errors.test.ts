@@ -16,6 +16,8 @@ import {
   FileChanged,
   FileError,
   FileErrorReason,
+  McpRefused,
+  McpRefusedReason,
   NoAgentReason,
   NoWorkspace,
   NoWorkspaceAgent,
@@ -26,13 +28,17 @@ import {
   TemplateNotFound,
   TokenRefused,
   TooManyWorkspaces,
+  TurnLost,
+  TurnNotFound,
+  TurnRefused,
+  TurnRunning,
   Unsupported,
   WorkspaceChanged,
   WorkspaceError,
   WorkspaceNameTaken,
   WorkspaceRefused
 } from "../../src/domain/Errors.ts"
-import { AgentId, ChatId, OperationId, OwnerId, TemplateId } from "../../src/domain/Ids.ts"
+import { AgentId, ChatId, OperationId, OwnerId, TemplateId, TurnId } from "../../src/domain/Ids.ts"
 import { type Action, explain, type Retry } from "../../src/domain/Recovery.ts"
 import { buildId, workspaceId } from "./fixtures.ts"
 
@@ -70,6 +76,8 @@ const startAsk = "start the workspace"
 const restartTool =
   "Call stop_workspace, then start_workspace; start_workspace alone does not help. Then repeat the call."
 const restartAsk = "stop the workspace and start it again"
+const lookRecovery = ["look", "never"] as const
+const lookTool = "Look whether it took effect, and run it again only if it did not."
 const outcomeTool = "Do not repeat the call; look at its outcome with process_output (process_id op-1)."
 const outcomeAsk = "check whether the call took effect before it is repeated"
 
@@ -271,16 +279,46 @@ const table: ReadonlyArray<Row> = [
     text: "The workspace's agent does not support files. Correct the call."
   },
   ...([
-    ["unknown", "is not known to the workspace's agent; it did not run there, or was forgotten"],
-    ["conflict", "was already used for another call"],
-    ["killed", "was ended before it could start"],
-    ["agentRestarted", "ended when the workspace's agent restarted; its output is lost"]
-  ] as const).map(([reason, why]): Row => ({
+    [
+      "unknown",
+      "is not known to the workspace's agent; it did not run there, or was forgotten",
+      lookRecovery,
+      lookTool
+    ],
+    ["conflict", "was already used for another call", ["correct-call", "never"], "Correct the call."],
+    ["killed", "was ended before it could start", ["retry", "now-once"], "Repeat the call once."],
+    ["agentRestarted", "ended when the workspace's agent restarted; its output is lost", lookRecovery, lookTool]
+  ] as const).map(([reason, why, recovery, next]): Row => ({
     error: new OperationRefused({ operationId, reason }),
     code: "operation_refused",
-    recovery: ["correct-call", "never"],
-    text: `Operation op-1 ${why}. Correct the call.`
+    recovery,
+    text: `Operation op-1 ${why}. ${next}`
   })),
+  ...([
+    ["noServer", "is not among the workspace's servers", ["correct-call", "never"], " Correct the call."],
+    ["noTool", "has no such tool", ["correct-call", "never"], " Correct the call."],
+    [
+      "notRunning",
+      "does not run now; the call did not run",
+      ["retry", "later"],
+      " Repeat the call after a short while."
+    ],
+    ["ended", "ended during the call, which may have run", ["tell-user", "never"], " Tell the user."],
+    ["noAnswer", "did not answer the call, which may have run", ["tell-user", "never"], " Tell the user."],
+    ["refused", "refused the call", ["correct-call", "never"], " Correct the call."],
+    ["tooLarge", "was not called: the arguments are too large", ["correct-call", "never"], " Correct the call."]
+  ] as const).map(([reason, why, recovery, next]): Row => ({
+    error: new McpRefused({ server: "git", tool: "log", reason, detail: null }),
+    code: "mcp_refused",
+    recovery,
+    text: `log: the server git ${why}.${next}`
+  })),
+  {
+    error: new McpRefused({ server: "git", tool: "log", reason: "refused", detail: "no repository" }),
+    code: "mcp_refused",
+    recovery: ["correct-call", "never"],
+    text: "log: the server git refused the call (no repository). Correct the call."
+  },
   {
     error: new TemplateNotFound({ templateId: "docker" }),
     code: "template_not_found",
@@ -413,7 +451,7 @@ describe("WorkspaceError", () => {
     const reasons = new Set(table.flatMap(({ error }) => "reason" in error ? [`${error._tag} ${error.reason}`] : []))
     const expected = NoAgentReason.literals.length + DialFailedReason.literals.length +
       FileErrorReason.literals.length +
-      OperationRefusedReason.literals.length + ["ambiguous", "noRootAgent"].length
+      OperationRefusedReason.literals.length + McpRefusedReason.literals.length + ["ambiguous", "noRootAgent"].length
     assert.strictEqual(reasons.size, expected)
     const evidence = new Set(table.flatMap(({ error }) => "evidence" in error ? [error.evidence] : []))
     assert.strictEqual(evidence.size, Evidence.literals.length)
@@ -495,5 +533,26 @@ describe("refusals", () => {
 
   it.each(["malformed", "unknown", "revoked"] as const)("a %s token is said to be so", (reason) => {
     assert.strictEqual(new TokenRefused({ reason }).message, `The agent's token is ${reason}.`)
+  })
+})
+
+describe("turns", () => {
+  const turnId = TurnId.make("turn")
+
+  it("what keeps a message from its turn says what to do to whoever sent it", () => {
+    const running = new TurnRunning({ chatId, turnId })
+    assert.strictEqual(
+      running.forUser,
+      "This chat still answers an earlier message. Wait for its end, or interrupt it."
+    )
+    const refused = new TurnRefused({ chatId })
+    assert.strictEqual(refused.forUser, "The server restarts. Send the message again.")
+    const missing = new TurnNotFound({ turnId })
+    assert.strictEqual(missing.forUser, "There is no such turn of this owner.")
+    assert.deepStrictEqual(
+      [running, refused, missing].map(({ code }) => code),
+      ["turn_running", "turn_refused", "turn_not_found"]
+    )
+    assert.strictEqual(new TurnLost({ turnId }).message, "The lease on this turn was lost.")
   })
 })

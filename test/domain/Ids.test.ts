@@ -10,7 +10,9 @@ const ids = Object.entries({
   AgentId: Ids.AgentId,
   NodeId: Ids.NodeId,
   Incarnation: Ids.Incarnation,
-  OperationId: Ids.OperationId
+  OperationId: Ids.OperationId,
+  TurnId: Ids.TurnId,
+  MessageId: Ids.MessageId
 })
 
 describe("ids", () => {
