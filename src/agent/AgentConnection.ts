@@ -9,10 +9,12 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
-import type { CallError, FilesError, ProcessError } from "../domain/Errors.ts"
+import type { CallError, FilesError, McpError, ProcessError } from "../domain/Errors.ts"
 import type { AgentId, OperationId } from "../domain/Ids.ts"
 import type { Feature } from "./Feature.ts"
+import type { McpCallResult, McpListing } from "./Mcp.ts"
 import type {
   DirectoryListing,
   FileEdit,
@@ -148,6 +150,31 @@ export interface Files {
 }
 
 /**
+ * The tools of the servers that the workspace names in its `.mcp.json`; the agent starts them when they are first asked
+ * for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Mcp {
+  /**
+   * What the servers offer now. Waits (5 s) for those that start, then lists them as `starting`; a server that is slow or
+   * broken hides no other. Repeated over a new link within its deadline.
+   */
+  readonly tools: (options?: { readonly wait?: Duration.Input | undefined }) => Effect.Effect<McpListing, CallError>
+  /**
+   * Calls a tool, once: a call whose link is lost may have run and is not repeated. The timeout (60 s) fails with
+   * `CallTimedOut`; it, and an interruption, cancel the call at the server.
+   */
+  readonly call: (options: {
+    readonly server: string
+    readonly tool: string
+    readonly arguments: Schema.JsonObject
+    readonly timeout?: Duration.Input | undefined
+  }) => Effect.Effect<McpCallResult, McpError>
+}
+
+/**
  * An open connection. Calls that it lacks the feature for fail with `Unsupported`.
  *
  * @since 0.1.0
@@ -161,6 +188,8 @@ export interface AgentConnection {
   readonly closed: Effect.Effect<CloseReason>
   readonly processes: Processes
   readonly files: Files
+  /** None where the transport knows no servers. */
+  readonly mcp?: Mcp | undefined
 }
 
 export {

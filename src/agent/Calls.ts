@@ -60,6 +60,8 @@ export type Method =
   | "edit"
   | "stat"
   | "list"
+  | "mcpTools"
+  | "mcpCall"
 
 /**
  * One call. `repeat` says what a second sending of it does: nothing more than the first (`always`), or, after the first

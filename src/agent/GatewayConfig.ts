@@ -74,6 +74,10 @@ export interface GatewayConfig {
   readonly shortCall: Duration.Duration
   /** The deadline of reading, writing and editing, and of reading kept output (30 s). */
   readonly fileCall: Duration.Duration
+  /** The deadline of a call of a workspace's own tool that names none, and of their list (60 s). */
+  readonly mcpCall: Duration.Duration
+  /** How long a list of these tools waits for servers that start (5 s). */
+  readonly mcpWait: Duration.Duration
   /** The deadline of a command that names none (30 s). */
   readonly runTimeout: Duration.Duration
   /** How long a follower of output waits for a lost agent to come back (30 s). */
@@ -117,6 +121,8 @@ export const defaults: GatewayConfig = {
   lifecycleRetryCap: Duration.seconds(10),
   shortCall: Duration.seconds(10),
   fileCall: Duration.seconds(30),
+  mcpCall: Duration.seconds(60),
+  mcpWait: Duration.seconds(5),
   runTimeout: Duration.seconds(30),
   reattach: Duration.seconds(30)
 }
@@ -182,6 +188,8 @@ export const make = (options: Options): GatewayConfig => ({
   lifecycleRetryCap: duration(options.lifecycleRetryCap, defaults.lifecycleRetryCap),
   shortCall: duration(options.shortCall, defaults.shortCall),
   fileCall: duration(options.fileCall, defaults.fileCall),
+  mcpCall: duration(options.mcpCall, defaults.mcpCall),
+  mcpWait: duration(options.mcpWait, defaults.mcpWait),
   runTimeout: duration(options.runTimeout, defaults.runTimeout),
   reattach: duration(options.reattach, defaults.reattach)
 })

@@ -27,7 +27,13 @@ import type { Session, Sessions } from "./Sessions.ts"
  * @since 0.1.0
  * @category constants
  */
-export const features: ReadonlySet<Feature> = new Set<Feature>(["run", "processes", "files", "directories"])
+export const features: ReadonlySet<Feature> = new Set<Feature>([
+  "run",
+  "processes",
+  "files",
+  "directories",
+  "mcp"
+])
 
 /**
  * Why a link does not become a session: a word for the log and the metric, and how it ends.

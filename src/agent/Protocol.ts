@@ -7,7 +7,8 @@
  * **Effects happen once.** `Start`, `Write` and `Edit` carry the id of an operation and are remembered under it for the
  * life of the incarnation: sent again, they answer what the first came to. `Kill` of an id that is not known keeps it
  * from ever starting. A handler of the agent owns nothing, so it does not matter whether it was interrupted by its
- * caller or by the loss of the link.
+ * caller or by the loss of the link. The exception is `McpCall`: a server remembers no ids, so its call ends with whoever
+ * waits for it, and is never sent again.
  *
  * **Sizes.** Streams carry chunks of at most `chunkLimit` bytes, no unary answer or frame is larger than `frameLimit`.
  *
@@ -23,12 +24,23 @@ import {
   FileChanged,
   FileError,
   FileErrorReason,
+  McpRefused,
+  McpRefusedReason,
   OperationRefused,
   OperationRefusedReason,
   Unsupported
 } from "../domain/Errors.ts"
 import { Incarnation, NodeId, OperationId } from "../domain/Ids.ts"
 import { Feature } from "./Feature.ts"
+import {
+  McpCallResult,
+  McpContent,
+  mcpLimits,
+  type McpListing,
+  type McpServer,
+  McpServerState,
+  McpTool
+} from "./Mcp.ts"
 
 export {
   AgentBusy,
@@ -39,6 +51,15 @@ export {
   FileErrorReason,
   Incarnation,
   Lifecycle,
+  McpCallResult,
+  McpContent,
+  mcpLimits,
+  type McpListing,
+  McpRefused,
+  McpRefusedReason,
+  type McpServer,
+  McpServerState,
+  McpTool,
   NodeId,
   OperationId,
   OperationRefused,
@@ -377,6 +398,29 @@ export const LifecycleNews = Schema.Struct({ lifecycle: Schema.String })
 export type LifecycleNews = typeof LifecycleNews.Type
 
 /**
+ * What is told of the workspace's own servers: what is wrong with the file that names them, and each server, followed by
+ * its tools.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const McpPart = Schema.Union([
+  Schema.TaggedStruct("File", { reason: Schema.String }),
+  Schema.TaggedStruct("Server", {
+    name: Schema.NonEmptyString,
+    state: McpServerState,
+    reason: Schema.NullOr(Schema.String)
+  }),
+  Schema.TaggedStruct("Tool", { tool: McpTool })
+])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type McpPart = typeof McpPart.Type
+
+/**
  * The agent's half of the hello.
  *
  * @since 0.1.0
@@ -469,5 +513,18 @@ export class AgentRpcs extends RpcGroup.make(
     payload: { path: Schema.String },
     success: DirectoryListing,
     error: Schema.Union([FileError, AgentBusy])
+  }),
+  /** What the workspace's own servers offer, after waiting so long for those that start. Announced by `mcp`. */
+  Rpc.make("McpTools", {
+    payload: { waitMillis: Schema.Natural },
+    success: McpPart,
+    error: AgentBusy,
+    stream: true
+  }),
+  /** Calls a tool of such a server; interrupted, by whomever, it is canceled at the server. Not idempotent. */
+  Rpc.make("McpCall", {
+    payload: { server: Schema.String, tool: Schema.String, arguments: Schema.JsonObject },
+    success: McpCallResult,
+    error: Schema.Union([McpRefused, AgentBusy])
   })
 ) {}

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import type { AgentConnection, Liveness } from "./AgentConnection.ts"
 import type { GatewayConfig } from "./GatewayConfig.ts"
 import * as SessionFiles from "./SessionFiles.ts"
+import * as SessionMcp from "./SessionMcp.ts"
 import * as SessionProcesses from "./SessionProcesses.ts"
 import type { Session } from "./Sessions.ts"
 
@@ -27,7 +28,8 @@ export const make = (
     liveness: () => liveness(session, means.config, clock.currentTimeMillisUnsafe()),
     closed: Deferred.await(session.closed),
     processes: SessionProcesses.make(session, means),
-    files: SessionFiles.make(session, means)
+    files: SessionFiles.make(session, means),
+    mcp: SessionMcp.make(session, means)
   }))
 
 /**

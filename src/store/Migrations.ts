@@ -38,6 +38,10 @@ export type Table =
   | "agent_presence"
   | "heartbeats"
   | "chats"
+  | "instructions"
+  | "turns"
+  | "turn_messages"
+  | "turn_events"
   | "migrations"
 
 /**
@@ -250,6 +254,54 @@ const migrations: Readonly<Record<`${number}_${string}`, (schema: string) => Rea
   at timestamptz not null default clock_timestamp(),
   text text not null,
   primary key (build_id, number)
+)`
+  ],
+  "0003_instruction_files": (schema) => [
+    `create table ${schema}.instructions (
+  chat_id text primary key,
+  agent_id text not null,
+  files jsonb not null,
+  read_at timestamptz not null default clock_timestamp()
+)`,
+    `comment on table ${schema}.instructions is 'what was last read of the instruction files of a chat''s workspace'`
+  ],
+  "0004_turns": (schema) => [
+    `create table ${schema}.turns (
+  turn_id text primary key,
+  chat_id text not null,
+  owner text not null,
+  message_id text not null,
+  epoch integer not null check (epoch >= 1),
+  node_id text not null,
+  status text not null check (status in ('running', 'done', 'failed', 'interrupted', 'crashed')),
+  reason text check (reason in ('steps', 'time', 'silence', 'model', 'internal', 'user', 'shutdown', 'lost')),
+  lease_until timestamptz not null,
+  interrupt_requested boolean not null default false,
+  started_at timestamptz not null default clock_timestamp(),
+  ended_at timestamptz,
+  events_kept boolean not null default true,
+  unique (chat_id, epoch),
+  unique (chat_id, message_id)
+)`,
+    // One running turn of a chat at a time.
+    `create unique index turns_running on ${schema}.turns (chat_id) where status = 'running'`,
+    `create index turns_leases on ${schema}.turns (lease_until) where status = 'running'`,
+    `create index turns_events on ${schema}.turns (ended_at) where events_kept`,
+    // Not jsonb, which refuses texts with a NUL: a tool may have read one.
+    `create table ${schema}.turn_messages (
+  chat_id text not null,
+  epoch integer not null,
+  number integer not null check (number >= 1),
+  bytes integer not null,
+  message json not null,
+  primary key (chat_id, epoch, number),
+  foreign key (chat_id, epoch) references ${schema}.turns (chat_id, epoch)
+)`,
+    `create table ${schema}.turn_events (
+  turn_id text not null references ${schema}.turns,
+  number integer not null check (number >= 1),
+  event json not null,
+  primary key (turn_id, number)
 )`
   ]
 }

@@ -15,13 +15,17 @@ import type { AgentPresence } from "./AgentPresence.ts"
 import type { Builds } from "./Builds.ts"
 import type { ChatBindings } from "./ChatBindings.ts"
 import type { Chats } from "./Chats.ts"
+import type { InstructionStore } from "./InstructionStore.ts"
 import type * as Migrations from "./Migrations.ts"
 import * as SqlAgentEnrollments from "./SqlAgentEnrollments.ts"
 import * as SqlAgentPresence from "./SqlAgentPresence.ts"
 import * as SqlBuilds from "./SqlBuilds.ts"
 import * as SqlChatBindings from "./SqlChatBindings.ts"
 import * as SqlChats from "./SqlChats.ts"
+import * as SqlInstructionStore from "./SqlInstructionStore.ts"
+import * as SqlTurns from "./SqlTurns.ts"
 import * as SqlWorkspaceAgents from "./SqlWorkspaceAgents.ts"
+import type { TurnStore } from "./TurnStore.ts"
 import type { WorkspaceAgents } from "./WorkspaceAgents.ts"
 
 /**
@@ -31,7 +35,7 @@ import type { WorkspaceAgents } from "./WorkspaceAgents.ts"
  * @category layers
  */
 export const layer = (options?: Migrations.Options): Layer.Layer<
-  AgentEnrollments | AgentPresence | Builds | ChatBindings | Chats | WorkspaceAgents,
+  AgentEnrollments | AgentPresence | Builds | ChatBindings | Chats | InstructionStore | TurnStore | WorkspaceAgents,
   never,
   SqlClient.SqlClient
 > =>
@@ -41,5 +45,7 @@ export const layer = (options?: Migrations.Options): Layer.Layer<
     SqlBuilds.layer(options),
     SqlChatBindings.layer(options),
     SqlChats.layer(options),
+    SqlInstructionStore.layer(options),
+    SqlTurns.layer(options),
     SqlWorkspaceAgents.layer(options)
   )

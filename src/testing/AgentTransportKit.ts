@@ -235,7 +235,7 @@ const definitions: ReadonlyArray<Definition> = [
     "what is not declared is unsupported, and says so at once",
     [],
     Effect.fnUntraced(function*({ commands, connect }) {
-      const { features, files, processes } = yield* connect
+      const { features, files, mcp, processes } = yield* connect
       const id = yield* operation
       const calls: ReadonlyArray<readonly [Feature, Effect.Effect<unknown, { readonly _tag: string }>]> = [
         ["run", processes.run({ id, argv: commands.endless })],
@@ -248,7 +248,12 @@ const definitions: ReadonlyArray<Definition> = [
         ["files", files.write({ id, path: "x", bytes: new Uint8Array() })],
         ["files", files.edit({ id, files: [] })],
         ["directories", files.stat("x")],
-        ["directories", files.list("x")]
+        ["directories", files.list("x")],
+        // Where there is no such call nobody can make it.
+        ...(mcp === undefined ? [] : [
+          ["mcp", mcp.tools()] as const,
+          ["mcp", mcp.call({ server: "x", tool: "x", arguments: {} })] as const
+        ])
       ]
       for (const [feature, call] of calls) {
         if (features.has(feature)) continue
@@ -258,6 +263,19 @@ const definitions: ReadonlyArray<Definition> = [
           "Unsupported"
         )
       }
+    })
+  ),
+  definition(
+    "the tools of the workspace's own servers can be listed, and a server that it does not have refuses the call",
+    ["mcp"],
+    Effect.fnUntraced(function*({ connect }) {
+      const { mcp } = yield* connect
+      if (mcp === undefined) return yield* expect("a connection that declares mcp has its calls", false, true)
+      const { reason, servers } = yield* Effect.timeout(mcp.tools({ wait: "1 second" }), patience)
+      yield* expect("nothing is wrong with the file that names them", reason, null)
+      const server = `not-${servers.map(({ name }) => name).join("-")}`
+      const call = mcp.call({ server, tool: "x", arguments: {} })
+      yield* expect("the call is refused", yield* Effect.timeout(failureOf(call), patience), "McpRefused noServer")
     })
   ),
   definition(

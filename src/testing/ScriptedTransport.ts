@@ -16,16 +16,18 @@ import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { AgentConnection, CloseReason, Liveness } from "../agent/AgentConnection.ts"
+import type { AgentConnection, CloseReason, Liveness, Mcp } from "../agent/AgentConnection.ts"
 import { AgentTransport } from "../agent/AgentTransport.ts"
 import type { Presence } from "../agent/AgentTransport.ts"
 import type { Feature } from "../agent/Feature.ts"
+import type { McpServer } from "../agent/Mcp.ts"
 import type { ProcessEvent } from "../agent/Protocol.ts"
 import { CallInterrupted, CallTimedOut, DialFailed } from "../domain/Errors.ts"
-import type { DialFailedReason, Sent } from "../domain/Errors.ts"
+import type { CallError, DialFailedReason, Sent } from "../domain/Errors.ts"
 import type { AgentId, OperationId } from "../domain/Ids.ts"
 import * as MemoryAgent from "./MemoryAgent.ts"
 import type { OnExecute } from "./MemoryAgent.ts"
+import * as ScriptedMcp from "./ScriptedMcp.ts"
 
 /**
  * Dials started, dials that have not ended, connections opened by them, connections not yet released, and releases.
@@ -39,6 +41,17 @@ export interface Counts {
   readonly opened: number
   readonly open: number
   readonly releases: number
+}
+
+/**
+ * Lists of tools asked for, and calls of tools, those that failed or were given up among them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolCounts {
+  readonly lists: number
+  readonly calls: number
 }
 
 /**
@@ -88,6 +101,18 @@ export class ScriptedTransport extends Context.Service<ScriptedTransport, {
   readonly thaw: (agentId: AgentId) => Effect.Effect<void>
   /** What commands come to, on this agent or on all that have no handler of their own. */
   readonly onExecute: (handler: OnExecute, agentId?: AgentId | undefined) => Effect.Effect<void>
+  /** The workspace's own servers and their tools; none unless said otherwise. `onCall` plays the tools. */
+  readonly serveTools: (
+    agentId: AgentId,
+    servers: ReadonlyArray<McpServer>,
+    onCall?: ScriptedMcp.OnMcpCall | undefined
+  ) => Effect.Effect<void>
+  /** Lists and calls of tools fail. */
+  readonly failTools: (agentId: AgentId, error: CallError) => Effect.Effect<void>
+  /** Lists and calls of tools get no answer; they end at their deadlines. */
+  readonly hangTools: (agentId: AgentId) => Effect.Effect<void>
+  /** How often the tools of an agent were listed, and called. */
+  readonly toolCounts: (agentId: AgentId) => ToolCounts
   /** The files of an agent by path. */
   readonly files: (agentId: AgentId) => Map<string, string>
   /** Of one agent, or of all together. */
@@ -118,9 +143,12 @@ interface Scripted {
   presence: Presence
   onExecute: OnExecute | undefined
   dropNext: boolean
+  readonly mcp: Mcp
+  readonly toolCounts: { -readonly [Key in keyof ToolCounts]: ToolCounts[Key] }
+  tools: ScriptedMcp.McpScript
 }
 
-const features: ReadonlySet<Feature> = new Set<Feature>(["run", "processes", "files", "directories"])
+const features: ReadonlySet<Feature> = new Set<Feature>(["run", "processes", "files", "directories", "mcp"])
 
 const make = Effect.gen(function*() {
   const scope = yield* Effect.scope
@@ -149,7 +177,10 @@ const make = Effect.gen(function*() {
       liveness: "live",
       presence: "unknown",
       onExecute: undefined,
-      dropNext: false
+      dropNext: false,
+      mcp: ScriptedMcp.make(() => agent.tools),
+      toolCounts: { lists: 0, calls: 0 },
+      tools: ScriptedMcp.serve([])
     }
     agents.set(agentId, agent)
     return agent
@@ -197,6 +228,19 @@ const make = Effect.gen(function*() {
         : on(agentId, (agent) => {
           agent.onExecute = handler
         }),
+    serveTools: (agentId, servers, onCall) =>
+      on(agentId, (agent) => {
+        agent.tools = ScriptedMcp.serve(servers, onCall)
+      }),
+    failTools: (agentId, error) =>
+      on(agentId, (agent) => {
+        agent.tools = { _tag: "Fail", error }
+      }),
+    hangTools: (agentId) =>
+      on(agentId, (agent) => {
+        agent.tools = { _tag: "Hang" }
+      }),
+    toolCounts: (agentId) => ({ ...scripted(agentId).toolCounts }),
     files: (agentId) => scripted(agentId).program.content,
     counts: (agentId) => agentId === undefined ? total(agents.values()) : { ...scripted(agentId).counts },
     untilDialed: (agentId, dials) =>
@@ -218,7 +262,7 @@ const make = Effect.gen(function*() {
 })
 
 /**
- * A transport without agents, and the hands on it. It declares all features but MCP.
+ * A transport without agents, and the hands on it. It declares all features.
  *
  * @since 0.1.0
  * @category layers
@@ -357,6 +401,18 @@ const connection = (agent: Scripted, link: Deferred.Deferred<CloseReason>): Agen
       edit: (options) => call(files.edit(options), { within: "30 seconds", operationId: options.id }),
       stat: (path) => call(files.stat(path), { within: "10 seconds" }),
       list: (path) => call(files.list(path), { within: "30 seconds" })
+    },
+    mcp: {
+      tools: (options) =>
+        Effect.suspend(() => {
+          agent.toolCounts.lists++
+          return call(agent.mcp.tools(options), { within: "60 seconds" })
+        }),
+      call: (options) =>
+        Effect.suspend(() => {
+          agent.toolCounts.calls++
+          return call(agent.mcp.call(options), { within: options.timeout ?? "60 seconds" })
+        })
     }
   }
 }

@@ -53,11 +53,15 @@ export interface OpenChat {
  * @category services
  */
 export class ChatTools extends Context.Service<ChatTools, {
-  /** Opens the workspace of a chat for one turn, with the tools for it. Reads the chat's binding, once. */
+  /**
+   * Opens the workspace of a chat for one turn, with the tools for it. Reads the chat's binding, once. The tools go
+   * through what `wrap` makes of the workspace.
+   */
   readonly open: (options: {
     readonly chatId: ChatId
     readonly owner: OwnerId
     readonly child?: boolean | undefined
+    readonly wrap?: ((workspace: ChatWorkspace) => ChatWorkspace) | undefined
   }) => Effect.Effect<OpenChat, StoreError>
 }>()("chat-workspace/tool/ChatTools") {}
 
@@ -89,9 +93,10 @@ const make = Effect.fnUntraced(function*(lifecycle: ReadonlyArray<Part>): Effect
   ]
 
   return ChatTools.of({
-    open: Effect.fn("ChatTools.open")(function*({ chatId, child, owner }) {
+    open: Effect.fn("ChatTools.open")(function*({ chatId, child, owner, wrap }) {
       yield* Effect.annotateCurrentSpan({ "chat.id": chatId })
-      const workspace = yield* workspaces.open(chatId)
+      const opened = yield* workspaces.open(chatId)
+      const workspace = wrap === undefined ? opened : wrap(opened)
       const parts = child === true ? inside : [...lifecycle, ...inside]
       const tools = parts.flatMap(({ tools }) => tools).filter(({ name }) => {
         const feature = needs[name]

@@ -43,26 +43,49 @@ export interface ChatTool extends
 export type ChatToolkit = Toolkit.WithHandler<Record<string, ChatTool>>
 
 /**
- * The tools given, with their handlers from a context.
+ * The tools given, with their handlers from a context. Where their names are not ours, `label` is what their calls are
+ * counted under: the metrics have closed label sets.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (
   tools: ReadonlyArray<ChatTool>,
-  handlers: Context.Context<never>
+  handlers: Context.Context<never>,
+  options?: { readonly label?: string | undefined }
 ): Effect.Effect<ChatToolkit> => {
   // Which tools there are is decided at run time, so that no type says whose handlers the context holds.
   const provided = handlers as Context.Context<Tool.Handler<string>>
-  return Effect.map(Effect.provideContext(Toolkit.make(...tools), provided), observed)
+  return Effect.map(Effect.provideContext(Toolkit.make(...tools), provided), observed(options?.label))
 }
 
-const observed = (toolkit: ChatToolkit): ChatToolkit => ({
+/**
+ * The tools of several kits in one. Of two tools with the same name the one of the earlier kit is there.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const merge = (first: ChatToolkit, ...others: ReadonlyArray<ChatToolkit>): ChatToolkit => {
+  const tools = new Map<string, { readonly tool: ChatTool; readonly kit: ChatToolkit }>()
+  for (const kit of [first, ...others]) {
+    for (const [name, tool] of Object.entries(kit.tools)) {
+      if (!tools.has(name)) tools.set(name, { tool, kit })
+    }
+  }
+  return {
+    tools: Object.fromEntries(Array.from(tools, ([name, { tool }]) => [name, tool])),
+    handle: (name, ...call) => (tools.get(name)?.kit ?? first).handle(name, ...call)
+  }
+}
+
+const observed = (label: string | undefined) => (toolkit: ChatToolkit): ChatToolkit => ({
   tools: toolkit.tools,
   handle: (name, ...call) => {
     const answers = hidden(toolkit.handle(name, ...call))
     return Object.hasOwn(toolkit.tools, name)
-      ? Effect.succeed(Stream.withSpan(answered(name, answers), "Tool.call", { attributes: { "tool.name": name } }))
+      ? Effect.succeed(
+        Stream.withSpan(answered(name, label ?? name, answers), "Tool.call", { attributes: { "tool.name": name } })
+      )
       // There is no such tool, which is all that this says.
       : Effect.as(Stream.runDrain(answers), Stream.empty)
   }
@@ -80,7 +103,7 @@ const hidden = <E>(handling: Effect.Effect<Stream.Stream<Answer, E>, E>): Stream
     )
   )
 
-const answered = <E>(name: string, answers: Stream.Stream<Answer, E>): Stream.Stream<Answer> =>
+const answered = <E>(name: string, label: string, answers: Stream.Stream<Answer, E>): Stream.Stream<Answer> =>
   Stream.unwrap(Effect.map(Clock.currentTimeMillis, (started) => {
     let outcome: ToolMetrics.Outcome = "interrupted"
     return answers.pipe(
@@ -97,8 +120,8 @@ const answered = <E>(name: string, answers: Stream.Stream<Answer, E>): Stream.St
       Stream.onExit(() =>
         Effect.flatMap(Clock.currentTimeMillis, (now) =>
           Effect.andThen(
-            Metric.update(ToolMetrics.seconds(name), (now - started) / 1000),
-            Metric.update(ToolMetrics.call(name, outcome), 1)
+            Metric.update(ToolMetrics.seconds(label), (now - started) / 1000),
+            Metric.update(ToolMetrics.call(label, outcome), 1)
           ))
       )
     )

@@ -120,6 +120,6 @@ const scripted = Effect.gen(function*() {
   }
 })
 
-suite("the gateway with the real program", gateway, 20)
+suite("the gateway with the real program", gateway, 21)
 suite("the exec transport over a plain shell", exec, 10)
-suite("the scripted transport", scripted, 20)
+suite("the scripted transport", scripted, 21)

@@ -45,6 +45,14 @@ const useStore = Effect.gen(function*() {
   return yield* bindings.get(chat("c"))
 })
 
+/** All there are, in their order. */
+const all: ReadonlyArray<readonly [id: number, name: string]> = [
+  [1, "bindings_builds_and_presence"],
+  [2, "queue_of_builds"],
+  [3, "instruction_files"],
+  [4, "turns"]
+]
+
 const fresh = { excludeTestServices: true, timeout: "60 seconds" } as const
 
 layer(emptyDatabase(), fresh)("Migrations in an empty database", (it) => {
@@ -52,15 +60,12 @@ layer(emptyDatabase(), fresh)("Migrations in an empty database", (it) => {
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       const ran = yield* Migrations.run()
-      assert.deepStrictEqual(ran, [[1, "bindings_builds_and_presence"], [2, "queue_of_builds"]])
+      assert.deepStrictEqual(ran, all)
       assert.deepStrictEqual(yield* Migrations.run(), [])
       assert.deepStrictEqual(yield* tablesOutside("chat_workspace"), [])
       assert.deepStrictEqual(
         yield* sql`select migration_id, name from chat_workspace.migrations order by migration_id`,
-        [
-          { migration_id: 1, name: "bindings_builds_and_presence" },
-          { migration_id: 2, name: "queue_of_builds" }
-        ]
+        all.map(([migration_id, name]) => ({ migration_id, name }))
       )
     }))
 
@@ -81,7 +86,7 @@ layer(emptyDatabase(), fresh)("Migrations in an empty database", (it) => {
         0,
         0,
         0,
-        2
+        all.length
       ])
     }))
 
@@ -119,7 +124,7 @@ layer(emptyDatabase(), fresh)("Migrations beside those of the application", (it)
       const first = { "0001_users": Effect.asVoid(sql`create table users (id int primary key)`) }
       const second = { ...first, "0002_chats": Effect.asVoid(sql`create table chats (id int primary key)`) }
       assert.deepStrictEqual(yield* host(first), [[1, "users"]])
-      assert.strictEqual((yield* Migrations.run()).length, 2)
+      assert.strictEqual((yield* Migrations.run()).length, all.length)
       assert.deepStrictEqual(yield* host(second), [[2, "chats"]])
       assert.deepStrictEqual(yield* Migrations.run(), [])
       assert.deepStrictEqual(
@@ -137,7 +142,7 @@ layer(emptyDatabase(), fresh)("Migrations beside those of the application", (it)
       const asRole = <A, E, R>(self: Effect.Effect<A, E, R>) =>
         sql.withTransaction(Effect.andThen(sql`set local role ${sql(role)}`, self))
       assert.isTrue(Exit.isFailure(yield* Effect.exit(asRole(sql`create schema other`))))
-      assert.strictEqual((yield* asRole(Migrations.run({ schema: "given" }))).length, 2)
+      assert.strictEqual((yield* asRole(Migrations.run({ schema: "given" }))).length, all.length)
       yield* sql`drop schema given cascade`
       yield* sql`drop role ${sql(role)}`
     }))
@@ -155,7 +160,7 @@ layer(
       assert.deepInclude(row, { chatId: chat("c"), workspaceId: workspace("w"), agentId: agentId("a1"), generation: 3 })
       const sql = yield* SqlClient.SqlClient
       const names = yield* sql`select table_name from information_schema.tables where table_schema = ${schema}`
-      assert.strictEqual(names.length, 8)
+      assert.strictEqual(names.length, 12)
       // The application's own statements still are.
       assert.deepStrictEqual(yield* sql`select 1 as ${sql("someName")}`, [{ someName: 1 }])
     }))

@@ -14,6 +14,7 @@ import * as MemoryStore from "../../src/store/MemoryStore.ts"
 import * as Migrations from "../../src/store/Migrations.ts"
 import * as SecretHash from "../../src/store/SecretHash.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
+import * as TurnStore from "../../src/store/TurnStore.ts"
 import * as WorkspaceAgents from "../../src/store/WorkspaceAgents.ts"
 
 /** The clock that the store reads. */
@@ -30,6 +31,7 @@ export type Ports =
   | Builds.Builds
   | ChatBindings.ChatBindings
   | Chats.Chats
+  | TurnStore.TurnStore
   | WorkspaceAgents.WorkspaceAgents
 
 /** Registers a test that has a store of its own. */
@@ -41,6 +43,7 @@ export const memory: Layer.Layer<Ports | StoreClock> = Layer.mergeAll(
   Builds.layerMemory,
   ChatBindings.layerMemory,
   Chats.layerMemory,
+  TurnStore.layerMemory,
   WorkspaceAgents.layerMemory,
   Layer.succeed(StoreClock, { pass: (duration) => TestClock.adjust(duration), slack: Duration.zero })
 ).pipe(Layer.provide(MemoryStore.layer))
@@ -80,6 +83,9 @@ const clockOf = (schema: string): Layer.Layer<StoreClock, never, SqlClient.SqlCl
               created_at = created_at - ${back}, started_at = started_at - ${back},
               finished_at = finished_at - ${back}, lease_until = lease_until - ${back}`
           yield* sql`update ${sql(`${schema}.build_logs`)} set at = at - ${back}`
+          yield* sql`
+            update ${sql(`${schema}.turns`)} set
+              started_at = started_at - ${back}, ended_at = ended_at - ${back}, lease_until = lease_until - ${back}`
         }, Effect.orDie)
       })
     })

@@ -3,8 +3,9 @@ import { type Context, Effect, Exit, Fiber, Option, Scope, Stream } from "effect
 import { TestClock } from "effect/testing"
 import type { AgentConnection, Command } from "../../src/agent/AgentConnection.ts"
 import { AgentTransport } from "../../src/agent/AgentTransport.ts"
-import { CommandNotFound } from "../../src/domain/Errors.ts"
+import { AgentBusy, CommandNotFound } from "../../src/domain/Errors.ts"
 import { AgentId, OperationId } from "../../src/domain/Ids.ts"
+import * as ScriptedMcp from "../../src/testing/ScriptedMcp.ts"
 import * as ScriptedTransport from "../../src/testing/ScriptedTransport.ts"
 
 const a = AgentId.make("a")
@@ -456,4 +457,72 @@ describe("files", () => {
       assert.deepInclude(yield* failure(files.stat("/x")), { reason: "notFound" })
       assert.isTrue(Option.isNone(Option.fromUndefinedOr(script.files(b).get("/w/b.ts"))))
     }))
+})
+
+describe("tools of the workspace's own servers", () => {
+  const failures = Effect.fnUntraced(function*({ mcp }: AgentConnection) {
+    if (mcp === undefined) return assert.fail("no servers")
+    const call = (server: string, tool: string) => failure(mcp.call({ server, tool, arguments: {} }))
+    return { mcp, call }
+  })
+
+  test(
+    "there are none, until they are served, in any state and with any answer",
+    (script, transport) =>
+      Effect.gen(function*() {
+        yield* script.accept(a)
+        const { call, mcp } = yield* failures(yield* transport.dial(a))
+        assert.deepStrictEqual(yield* mcp.tools(), { servers: [], reason: null })
+        assert.deepInclude(yield* call("git", "log"), { _tag: "McpRefused", reason: "noServer" })
+        const git = ScriptedMcp.server("git", ["log", { name: "show", readOnly: true }])
+        const down = { ...ScriptedMcp.server("down", []), state: "failed", reason: "it exited with code 1" } as const
+        yield* script.serveTools(a, [down, git])
+        assert.deepStrictEqual((yield* mcp.tools()).servers, [down, git])
+        assert.deepStrictEqual(
+          yield* mcp.call({ server: "git", tool: "log", arguments: {} }),
+          ScriptedMcp.text("log")
+        )
+        assert.deepInclude(yield* call("git", "push"), { _tag: "McpRefused", reason: "noTool" })
+        assert.deepInclude(yield* call("down", "x"), { reason: "notRunning", detail: "it exited with code 1" })
+        yield* script.serveTools(
+          a,
+          [git],
+          ({ arguments: given, tool }) =>
+            Effect.succeed(ScriptedMcp.text(`${tool} ${JSON.stringify(given)}`, { isError: true }))
+        )
+        assert.deepStrictEqual(
+          yield* mcp.call({ server: "git", tool: "show", arguments: { id: 1 } }),
+          ScriptedMcp.text("show {\"id\":1}", { isError: true })
+        )
+        assert.deepStrictEqual(script.toolCounts(a), { lists: 2, calls: 5 })
+        assert.deepStrictEqual(script.toolCounts(b), { lists: 0, calls: 0 })
+      })
+  )
+
+  test(
+    "they fail, or hang until the deadline, for lists and calls alike",
+    (script, transport) =>
+      Effect.gen(function*() {
+        yield* script.accept(a)
+        const { call, mcp } = yield* failures(yield* transport.dial(a))
+        const busy = new AgentBusy({ limit: "64 calls in flight" })
+        yield* script.failTools(a, busy)
+        assert.strictEqual(yield* failure(mcp.tools()), busy)
+        assert.strictEqual(yield* call("git", "log"), busy)
+        yield* script.hangTools(a)
+        const list = yield* Effect.forkChild(failure(mcp.tools()), { startImmediately: true })
+        const one = yield* Effect.forkChild(
+          failure(mcp.call({ server: "git", tool: "log", arguments: {}, timeout: "5 seconds" })),
+          { startImmediately: true }
+        )
+        yield* TestClock.adjust(4999)
+        assert.isUndefined(one.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.strictEqual((yield* Fiber.join(one))._tag, "CallTimedOut")
+        yield* TestClock.adjust(54_999)
+        assert.isUndefined(list.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.strictEqual((yield* Fiber.join(list))._tag, "CallTimedOut")
+      })
+  )
 })

@@ -165,3 +165,42 @@ describe("every call", () => {
       assert.deepStrictEqual(outcomes, [])
     }))
 })
+
+describe("toolkits in one", () => {
+  const saying = (name: string, said: string, label?: string) => {
+    const tools = Toolkit.make(Tool.make(name, {
+      description: said,
+      parameters: Schema.Struct({}),
+      success: Schema.String,
+      failure: ToolFailure.ToolFailure,
+      failureMode: "return"
+    }))
+    return Effect.flatMap(
+      tools.toHandlers({ [name]: () => Effect.succeed(said) }),
+      (handlers) => ToolCalls.make(Object.values(tools.tools), handlers, { label })
+    )
+  }
+
+  it.effect("call the tool of the earlier kit, and list the tools in the order of the kits", () =>
+    Effect.gen(function*() {
+      const merged = ToolCalls.merge(
+        yield* saying("a", "first"),
+        yield* saying("b", "second"),
+        yield* saying("a", "shadow")
+      )
+      assert.deepStrictEqual(Object.keys(merged.tools), ["a", "b"])
+      assert.deepStrictEqual(yield* t.call(merged, "a", {}), { isFailure: false, result: "first" })
+      assert.deepStrictEqual(yield* t.call(merged, "b", {}), { isFailure: false, result: "second" })
+      assert.strictEqual(merged.tools["a"]?.description, "first")
+      const unknown = yield* Effect.exit(Stream.runCollect(Stream.unwrap(merged.handle("toString", {}))))
+      assert.isTrue(Exit.isFailure(unknown))
+    }))
+
+  it.effect("count tools whose names are not ours under one of ours", () =>
+    Effect.gen(function*() {
+      const { outcomes } = yield* counted(
+        Effect.flatMap(saying("theirs", "x", "mcp"), (kit) => t.call(kit, "theirs", {}))
+      )
+      assert.deepStrictEqual(outcomes, [{ tool: "mcp", outcome: "ok", count: 1 }])
+    }))
+})

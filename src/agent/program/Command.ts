@@ -6,10 +6,10 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { type ChildProcessByStdio, spawn } from "node:child_process"
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process"
 import { access, constants, stat } from "node:fs/promises"
 import * as Path from "node:path"
-import type { Readable } from "node:stream"
+import type { Readable, Writable } from "node:stream"
 import { AgentBusy, CommandNotFound } from "../Protocol.ts"
 
 /**
@@ -29,6 +29,14 @@ export interface Command {
  * @category models
  */
 export type Child = ChildProcessByStdio<null, Readable, Readable>
+
+/**
+ * The same with its input as a pipe.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Server = ChildProcessByStdio<Writable, Readable, Readable>
 
 /**
  * Finds the program of a command. Fails with `CommandNotFound` when it, or the folder, is not there.
@@ -60,21 +68,55 @@ export const resolve = Effect.fnUntraced(function*(command: Command): Effect.fn.
  * @since 0.1.0
  * @category constructors
  */
-export const run = (command: Command, options: {
+export const run = (command: Command, options: Options<Child>): Effect.Effect<boolean, CommandNotFound | AgentBusy> =>
+  making(
+    command,
+    options,
+    (program, args, where) => spawn(program, args, { ...where, stdio: ["ignore", "pipe", "pipe"] })
+  )
+
+/**
+ * The same for a process that is talked to by its input.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const runServer = (
+  command: Command,
+  options: Options<Server>
+): Effect.Effect<boolean, CommandNotFound | AgentBusy> =>
+  making(
+    command,
+    options,
+    (program, args, where) => spawn(program, args, { ...where, stdio: ["pipe", "pipe", "pipe"] })
+  )
+
+interface Options<C> {
   readonly isWanted: () => boolean
-  readonly made: (child: Child, pid: number) => void
-}): Effect.Effect<boolean, CommandNotFound | AgentBusy> =>
+  readonly made: (child: C, pid: number) => void
+}
+
+interface Where {
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+  readonly detached: true
+}
+
+const making = <C extends ChildProcess>(
+  command: Command,
+  options: Options<C>,
+  spawned: (program: string, args: ReadonlyArray<string>, where: Where) => C
+): Effect.Effect<boolean, CommandNotFound | AgentBusy> =>
   Effect.callback<boolean, CommandNotFound | AgentBusy>((resume) => {
     // Asked in the step that makes the process: who was told that it never starts must be right.
     if (!options.isWanted()) return resume(Effect.succeed(false))
     const [program] = command.argv
     try {
       // The child raises its own score and then becomes the command: done from outside, a fast child would escape it.
-      const child = spawn("/bin/sh", ["-c", raiseScore, "sh", ...command.argv], {
+      const child = spawned("/bin/sh", ["-c", raiseScore, "sh", ...command.argv], {
         cwd: command.cwd,
         env: command.env,
-        detached: true,
-        stdio: ["ignore", "pipe", "pipe"]
+        detached: true
       })
       child.on("error", (cause) => resume(refusal(program, cause)))
       if (child.pid === undefined) return

@@ -10,6 +10,8 @@
  *
  * @since 0.1.0
  */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import type { OperationId, Signal } from "../Protocol.ts"
 
@@ -97,6 +99,24 @@ export const hasMembers = (group: Group): boolean => withMembers([group]).length
  * @category signals
  */
 export const signal = (group: Group, signal: Signal): boolean => signalled(-group.pid, signal)
+
+/**
+ * Ends groups: TERM, and KILL for what is left after a while. Groups that are another's by now are left alone.
+ *
+ * @since 0.1.0
+ * @category signals
+ */
+export const endAll = Effect.fnUntraced(function*(all: ReadonlyArray<Group>, killAfter: Duration.Duration) {
+  const left = () => withMembers(all)
+  const groups = left()
+  for (const group of groups) signal(group, "SIGTERM")
+  yield* Effect.sleep("20 millis").pipe(
+    Effect.repeat({ while: () => left().length > 0 }),
+    Effect.timeoutOrElse({ duration: killAfter, orElse: () => Effect.void }),
+    Effect.when(Effect.succeed(groups.length > 0))
+  )
+  for (const group of left()) signal(group, "SIGKILL")
+})
 
 interface Stat {
   readonly state: string

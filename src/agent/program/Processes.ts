@@ -25,7 +25,6 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -106,7 +105,7 @@ const make = Effect.gen(function*() {
   let allocated = 0
 
   yield* killLeftOvers(state.earlier.groups)
-  yield* Effect.addFinalizer(() => endAll(groups(), config.killAfter))
+  yield* Effect.addFinalizer(() => ProcessGroups.endAll(groups(), config.killAfter))
 
   const groups = (): ReadonlyArray<Group> => [...grouped].flatMap(({ group }) => group ?? [])
   const save = state.save(groups)
@@ -361,18 +360,6 @@ const killLeftOvers = (groups: ReadonlyArray<Group>): Effect.Effect<void> =>
       ProcessGroups.signal(group, "SIGKILL")
       return Effect.logWarning("Ended what an earlier run of the agent had left running.", { process: group.pid })
     }), { discard: true })
-
-const endAll = Effect.fnUntraced(function*(all: ReadonlyArray<Group>, killAfter: Duration.Duration) {
-  const left = () => ProcessGroups.withMembers(all)
-  const groups = left()
-  for (const group of groups) ProcessGroups.signal(group, "SIGTERM")
-  yield* Effect.sleep("20 millis").pipe(
-    Effect.repeat({ while: () => left().length > 0 }),
-    Effect.timeoutOrElse({ duration: killAfter, orElse: () => Effect.void }),
-    Effect.when(Effect.succeed(groups.length > 0))
-  )
-  for (const group of left()) ProcessGroups.signal(group, "SIGKILL")
-})
 
 const ioTurn: Effect.Effect<void> = Effect.callback((resume) => void setImmediate(() => resume(Effect.void)))
 

@@ -2,7 +2,8 @@
  * The agent program: what runs inside a workspace under the identity of one agent and does what the gateway asks.
  *
  * Handlers own nothing. Processes and changes of files belong to the agent, a handler starts them, looks at them or waits
- * for them; so it does not matter why a handler was interrupted, and ending a process is a call of its own.
+ * for them; so it does not matter why a handler was interrupted, and ending a process is a call of its own. A call of a
+ * tool of the workspace's own servers is the exception: it ends with its handler.
  *
  * Calls that can take long count against a limit of calls in flight, over all links together. Those that look or end
  * something are always served: an agent at its limit must still be told to stop.
@@ -12,6 +13,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as RpcSerialization from "effect/rpc/RpcSerialization"
 import * as RpcServer from "effect/rpc/RpcServer"
@@ -30,6 +32,8 @@ import {
 } from "../Protocol.ts"
 import * as Files from "./Files.ts"
 import * as Link from "./Link.ts"
+import * as McpListingParts from "./McpListingParts.ts"
+import * as McpServers from "./McpServers.ts"
 import * as Operations from "./Operations.ts"
 import * as Processes from "./Processes.ts"
 import { ProgramConfig } from "./ProgramConfig.ts"
@@ -45,7 +49,7 @@ import * as StateDirectory from "./StateDirectory.ts"
  */
 export const programVersion = "0.1.0"
 
-const features: ReadonlyArray<Feature> = ["run", "processes", "files", "directories"]
+const features: ReadonlyArray<Feature> = ["run", "processes", "files", "directories", "mcp"]
 
 /**
  * What the gateway may call, over this incarnation's processes and files.
@@ -58,6 +62,7 @@ export const handlers = AgentRpcs.toLayer(Effect.gen(function*() {
   const processes = yield* Processes.Processes
   const files = yield* Files.Files
   const operations = yield* Operations.Operations
+  const servers = yield* McpServers.McpServers
   const { lifecycle } = yield* Scripts.Scripts
   const incarnation = Incarnation.make(randomUUID())
   let inFlight = 0
@@ -112,7 +117,10 @@ export const handlers = AgentRpcs.toLayer(Effect.gen(function*() {
     Write: (options) => limited(files.write(options)),
     Edit: (options) => limited(files.edit(options)),
     Stat: ({ path }) => limited(files.stat(path)),
-    List: ({ path }) => limited(files.list(path))
+    List: ({ path }) => limited(files.list(path)),
+    McpTools: ({ waitMillis }) =>
+      limitedStream(Stream.unwrap(Effect.map(servers.list(waitMillis), McpListingParts.stream))),
+    McpCall: (call) => limited(servers.call(call))
   })
 }))
 
@@ -132,7 +140,7 @@ const server = RpcServer.layer(AgentRpcs, { disableFatalDefects: true, disableTr
 export const layer: Layer.Layer<never, SettingsError, Settings> = Scripts.layerShutdown.pipe(
   Layer.provide(server),
   Layer.provide(Scripts.layer),
-  Layer.provide([Processes.layer, Files.layer]),
+  Layer.provide([Processes.layer, Files.layer, McpServers.layer(programVersion)]),
   Layer.provide(Operations.layer),
-  Layer.provide(StateDirectory.layer)
+  Layer.provide([StateDirectory.layer, FetchHttpClient.layer])
 )

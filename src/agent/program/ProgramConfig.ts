@@ -81,6 +81,26 @@ export interface ProgramConfig {
   readonly listEntries: number
   /** Bytes of one unary answer (512 KiB). */
   readonly answerBytes: number
+
+  /** Bytes of the file that names the workspace's MCP servers (256 KiB). */
+  readonly mcpFileBytes: number
+  /** How long a server has to start and to list its tools (30 s): a first start may have to fetch it. */
+  readonly mcpHandshake: Duration.Duration
+  /** The first delay before a server that ended is started again (500 ms); each further one is doubled. */
+  readonly mcpBackoffBase: Duration.Duration
+  /** The longest of these delays (30 s). */
+  readonly mcpBackoffCap: Duration.Duration
+  /** Starts of one server (5) within `mcpStartWindow` (5 min); then it rests until it is asked for after that. */
+  readonly mcpStarts: number
+  readonly mcpStartWindow: Duration.Duration
+  /** Bytes of one message of a server (16 MiB); a larger one ends it. */
+  readonly mcpMessageBytes: number
+  /** Bytes kept of what a server says on stderr (64 KiB). */
+  readonly mcpStderrBytes: number
+  /** How long a call of a tool may take at the server, whatever its caller waits (10 min). */
+  readonly mcpCallLimit: Duration.Duration
+  /** How long a server reached by HTTP has to hear of a canceled call or the end of its session (1 s). */
+  readonly mcpFarewell: Duration.Duration
 }
 
 /**
@@ -119,7 +139,17 @@ export const defaults: ProgramConfig = {
   uploadBytes: 64 * 1024 * 1024,
   uploadRetention: Duration.minutes(5),
   listEntries: 1_000,
-  answerBytes: 512 * 1024
+  answerBytes: 512 * 1024,
+  mcpFileBytes: 256 * 1024,
+  mcpHandshake: Duration.seconds(30),
+  mcpBackoffBase: Duration.millis(500),
+  mcpBackoffCap: Duration.seconds(30),
+  mcpStarts: 5,
+  mcpStartWindow: Duration.minutes(5),
+  mcpMessageBytes: 16 * 1024 * 1024,
+  mcpStderrBytes: 64 * 1024,
+  mcpCallLimit: Duration.minutes(10),
+  mcpFarewell: Duration.seconds(1)
 }
 
 /**
@@ -188,5 +218,15 @@ export const config: Config.Config<ProgramConfig> = Config.all({
   uploadBytes: count("UPLOAD_BYTES", defaults.uploadBytes),
   uploadRetention: duration("UPLOAD_RETENTION", defaults.uploadRetention),
   listEntries: count("LIST_ENTRIES", defaults.listEntries),
-  answerBytes: count("ANSWER_BYTES", defaults.answerBytes)
+  answerBytes: count("ANSWER_BYTES", defaults.answerBytes),
+  mcpFileBytes: count("MCP_FILE_BYTES", defaults.mcpFileBytes),
+  mcpHandshake: duration("MCP_HANDSHAKE", defaults.mcpHandshake),
+  mcpBackoffBase: duration("MCP_BACKOFF_BASE", defaults.mcpBackoffBase),
+  mcpBackoffCap: duration("MCP_BACKOFF_CAP", defaults.mcpBackoffCap),
+  mcpStarts: count("MCP_STARTS", defaults.mcpStarts),
+  mcpStartWindow: duration("MCP_START_WINDOW", defaults.mcpStartWindow),
+  mcpMessageBytes: count("MCP_MESSAGE_BYTES", defaults.mcpMessageBytes),
+  mcpStderrBytes: count("MCP_STDERR_BYTES", defaults.mcpStderrBytes),
+  mcpCallLimit: duration("MCP_CALL_LIMIT", defaults.mcpCallLimit),
+  mcpFarewell: duration("MCP_FAREWELL", defaults.mcpFarewell)
 })

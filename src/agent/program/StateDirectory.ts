@@ -39,16 +39,33 @@ export interface Earlier {
 }
 
 /**
+ * Whose groups they are: those of commands, unless said otherwise, or those of the workspace's MCP servers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Owner = "commands" | "servers"
+
+/**
+ * The id under which groups of servers are noted. No operation: nobody can ask for it.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const serverGroupId = OperationId.make("mcp-server")
+
+/**
  * @since 0.1.0
  * @category services
  */
 export class StateDirectory extends Context.Service<StateDirectory, {
   readonly earlier: Earlier
   /**
-   * Succeeds once a file with these groups, or with those of a later call, is in place; saves that wait share one write.
-   * A full disk is logged and not an error: the command that frees it must still be able to start.
+   * Succeeds once a file with these groups, or with those of a later call of the same owner, is in place, beside the
+   * groups of the other owner; saves that wait share one write. A full disk is logged and not an error: the command that
+   * frees it must still be able to start.
    */
-  readonly save: (groups: () => ReadonlyArray<Group>) => Effect.Effect<void>
+  readonly save: (groups: () => ReadonlyArray<Group>, owner?: Owner) => Effect.Effect<void>
 }>()("chat-workspace/agent/program/StateDirectory") {}
 
 const State = Schema.fromJsonString(Schema.Struct({
@@ -79,10 +96,11 @@ const make = Effect.gen(function*() {
   const retention = Duration.toMillis(config.operationRetention)
   const ended = [
     ...before.ended.filter(({ atMillis }) => now - atMillis < retention),
-    ...before.groups.map(({ id }) => ({ id, atMillis: now }))
+    ...before.groups.filter(({ id }) => id !== serverGroupId).map(({ id }) => ({ id, atMillis: now }))
   ].slice(-config.operations)
 
   const writing = yield* Semaphore.make(1)
+  const present = new Map<Owner, () => ReadonlyArray<Group>>()
   let wanted = 0
   let written = 0
   const write = (groups: ReadonlyArray<Group>) =>
@@ -97,13 +115,14 @@ const make = Effect.gen(function*() {
       groups: before.machine === machine ? before.groups : [],
       operations: ended.map(({ id }) => id)
     },
-    save: (groups) =>
+    save: (groups, owner = "commands") =>
       Effect.suspend(() => {
         const own = ++wanted
+        present.set(owner, groups)
         return writing.withPermit(Effect.suspend(() => {
           if (written >= own) return Effect.void
           const covers = wanted
-          return Effect.map(write(groups()), () => {
+          return Effect.map(write([...present.values()].flatMap((groups) => groups())), () => {
             written = covers
           })
         }))

@@ -39,7 +39,7 @@ describe("Program", () => {
       assert.strictEqual(protocol, "chat-workspace.v1")
       assert.match(headers.authorization ?? "", /^Bearer cwa1\./)
       assert.deepStrictEqual([hello.protocol, hello.version], ["chat-workspace", 1])
-      assert.deepStrictEqual(hello.features, ["run", "processes", "files", "directories", "lifecycle"])
+      assert.deepStrictEqual(hello.features, ["run", "processes", "files", "directories", "mcp", "lifecycle"])
       assert.match(hello.program, /^chat-workspace-agent\/\d+\.\d+\.\d+ node\/\d+/)
       const start = sh("echo out; echo err >&2; exit 3")
       yield* client.Start(start)

@@ -44,6 +44,21 @@ describe("StateDirectory", () => {
       })
     }))
 
+  it.effect("keeps the groups of servers beside those of commands; they are no operations", () =>
+    Effect.gen(function*() {
+      const directory = yield* TestAgent.folder
+      const scope = yield* Scope.make()
+      const state = yield* Scope.provide(open(directory), scope)
+      const server = group(StateDirectory.serverGroupId, 7)
+      yield* state.save(() => [group("x")])
+      yield* state.save(() => [server], "servers")
+      yield* state.save(() => [group("y")])
+      yield* Scope.close(scope, Exit.void)
+      const { earlier } = yield* open(directory)
+      assert.deepStrictEqual(new Set(earlier.groups), new Set([group("y"), server]))
+      assert.deepStrictEqual(earlier.operations, [OperationId.make("y")])
+    }))
+
   it.effect("is used by one program at a time", () =>
     Effect.gen(function*() {
       const directory = yield* TestAgent.folder

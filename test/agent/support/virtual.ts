@@ -129,7 +129,7 @@ export interface VirtualAgent {
 export const attached = Effect.fnUntraced(function*(
   { clock, gateway, transport }: Node,
   { agentId, token }: h.Enrolled,
-  options?: { readonly silent?: boolean | undefined }
+  options?: { readonly silent?: boolean | undefined; readonly features?: ReadonlyArray<string> | undefined }
 ) {
   const inbox = yield* Queue.unbounded<string, Socket.SocketError>()
   const gone = new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1006, closeReason: "gone" }) })
@@ -153,7 +153,8 @@ export const attached = Effect.fnUntraced(function*(
       if (message.tag !== "Hello") continue
       asked = true
       if (options?.silent === true) continue
-      say({ _tag: "Exit", requestId: message.id, exit: { _tag: "Success", value: h.helloAnswer } })
+      const value = { ...h.helloAnswer, features: options?.features ?? h.helloAnswer.features }
+      say({ _tag: "Exit", requestId: message.id, exit: { _tag: "Success", value } })
     }
   }
   const socket = Socket.make({
