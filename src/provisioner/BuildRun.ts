@@ -26,10 +26,10 @@ import type { Templates } from "../store/Templates.ts"
 import * as Bounded from "./Bounded.ts"
 import * as BuildJob from "./BuildJob.ts"
 import type { TemplateMissing } from "./BuildJob.ts"
-import * as BuildLease from "./BuildLease.ts"
 import * as BuildLog from "./BuildLog.ts"
 import type { Outcome } from "./BuildMetrics.ts"
 import { BuildSignal } from "./BuildSignal.ts"
+import * as Lease from "./Lease.ts"
 import type { ProviderFailed, Providers } from "./Provider.ts"
 import { ProvisionerConfig } from "./ProvisionerConfig.ts"
 import * as StoreAnswers from "./StoreAnswers.ts"
@@ -66,7 +66,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const config = yield* ProvisionerConfig
   const { callTimeout } = yield* StoreConfig
   const job = yield* BuildJob.make(options.gatewayUrl)
-  const leaseOf = yield* BuildLease.make
+  const leaseOf = yield* Lease.make
 
   const logOf = ({ build: { buildId }, epoch }: TakenBuild): BuildLog.BuildLog =>
     BuildLog.make({
@@ -110,7 +110,14 @@ export const make = Effect.fnUntraced(function*(options: {
 
   return Effect.fnUntraced(function*(taken, takenAt) {
     const { build: { buildId }, epoch } = taken
-    const lease = leaseOf(taken, takenAt)
+    const lease = leaseOf({
+      of: "build",
+      renew: builds.renew({ buildId, epoch, lease: config.lease }),
+      since: takenAt,
+      lease: config.lease,
+      every: config.renew,
+      poll: config.poll
+    })
     const log = logOf(taken)
 
     const ending = (fiber: Fiber.Fiber<void, JobError>): Effect.Effect<Ending> =>

@@ -18,6 +18,7 @@ import * as Option from "effect/Option"
 import type { StoreError, TurnLost } from "../domain/Errors.ts"
 import type { Turn, TurnEnd, TurnEndReason, TurnMessage } from "../domain/Turn.ts"
 import * as Bounded from "../provisioner/Bounded.ts"
+import * as Lease from "../provisioner/Lease.ts"
 import { StoreConfig } from "../store/StoreConfig.ts"
 import * as TurnClosing from "../store/TurnClosing.ts"
 import { TurnStore } from "../store/TurnStore.ts"
@@ -25,7 +26,6 @@ import type { ChatTools } from "../tool/ChatTools.ts"
 import * as TurnCalls from "./TurnCalls.ts"
 import type { TurnEvents } from "./TurnEvents.ts"
 import * as TurnHistory from "./TurnHistory.ts"
-import * as TurnLease from "./TurnLease.ts"
 import { TurnLimits } from "./TurnLimits.ts"
 import * as TurnModel from "./TurnModel.ts"
 import type { ModelFailed } from "./TurnModel.ts"
@@ -74,7 +74,7 @@ export const make = Effect.fnUntraced(function*(options: {
 }): Effect.fn.Return<TurnRun, never, TurnStore | ChatTools | LanguageModel.LanguageModel> {
   const store = yield* TurnStore
   const ask = yield* TurnModel.make
-  const leaseOf = yield* TurnLease.make
+  const leaseOf = yield* Lease.make
   const prepare = yield* TurnPreparation.make(options.setup)
   const limits = yield* TurnLimits
   const { callTimeout } = yield* StoreConfig
@@ -91,7 +91,14 @@ export const make = Effect.fnUntraced(function*(options: {
     const { beganAt, child, events, interrupted, turn } = begun
     const { chatId, owner } = turn
     const fence = { turnId: turn.turnId, epoch: turn.epoch }
-    const lease = leaseOf(turn, beganAt)
+    const lease = leaseOf({
+      of: "turn",
+      renew: store.renew({ ...fence, lease: limits.lease }),
+      since: beganAt,
+      lease: limits.lease,
+      every: limits.renew,
+      poll: limits.poll
+    })
     const history = TurnHistory.make(
       TurnHistory.recent(begun.history, limits.historyBytes),
       (messages) => awaited(store.append({ ...fence, ...messages }))

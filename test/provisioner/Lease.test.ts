@@ -1,44 +1,33 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect, Fiber, Layer } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { StoreError } from "../../src/domain/Errors.ts"
-import { ChatId, MessageId, NodeId, OwnerId, TurnId } from "../../src/domain/Ids.ts"
-import { Turn } from "../../src/domain/Turn.ts"
-import { TurnStore } from "../../src/store/TurnStore.ts"
-import type { TurnRenewal } from "../../src/store/TurnStore.ts"
-import * as TurnLease from "../../src/turn/TurnLease.ts"
+import * as Lease from "../../src/provisioner/Lease.ts"
 
-const turn = new Turn({
-  turnId: TurnId.make("t"),
-  chatId: ChatId.make("c"),
-  owner: OwnerId.make("ann"),
-  messageId: MessageId.make("m"),
-  epoch: 1,
-  nodeId: NodeId.make("n"),
-  status: "running",
-  reason: null,
-  startedAt: DateTime.makeUnsafe(0),
-  endedAt: null
-})
+type Answer = "held" | "interrupting" | "lost"
 
 /** A lease that began now, renewed by answers that the test gives. */
-const lease = Effect.fnUntraced(function*(answer: () => Effect.Effect<TurnRenewal, StoreError>) {
+const lease = Effect.fnUntraced(function*(answer: () => Effect.Effect<Answer, StoreError>) {
   let asked = 0
-  const store = Layer.mock(TurnStore, {
-    renew: () => {
+  const leaseOf = yield* Lease.make
+  const held = leaseOf({
+    of: "turn",
+    renew: Effect.suspend(() => {
       asked++
-      return Effect.suspend(answer)
-    }
+      return answer()
+    }),
+    since: 0,
+    lease: Duration.seconds(30),
+    every: Duration.seconds(5),
+    poll: Duration.seconds(1)
   })
-  const leaseOf = yield* Effect.provide(TurnLease.make, store)
-  const held = leaseOf(turn, 0)
   const fiber = yield* Effect.forkChild(held.keep, { startImmediately: true })
   return { ...held, fiber, asked: () => asked }
 })
 
 const fails = new StoreError({ operation: "planted" })
 
-describe("the lease of a turn", () => {
+describe("Lease", () => {
   it.effect("is held as long as the store confirms it", () =>
     Effect.gen(function*() {
       const { asked, fiber, isHeld, left } = yield* lease(() => Effect.succeed("held"))
