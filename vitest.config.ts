@@ -9,6 +9,7 @@ export default defineConfig({
     alias: [
       { find: /^chat-workspace$/, replacement: source("index.ts") },
       { find: /^chat-workspace\/lazy-dial$/, replacement: source("dial/LazyDial.ts") },
+      { find: /^chat-workspace\/client$/, replacement: source("http/Client.ts") },
       { find: /^chat-workspace\/providers$/, replacement: source("provisioner/process/index.ts") },
       { find: /^chat-workspace\/([a-z]+)$/, replacement: source("$1/index.ts") }
     ]

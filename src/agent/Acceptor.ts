@@ -73,7 +73,7 @@ export const make = Effect.fnUntraced(function*(gateway: {
   const refused = (reason: string, agentId: AgentId | undefined): Effect.Effect<void> => {
     if (agentId !== undefined) sessions.noteRefusal(agentId, reason, clock.currentTimeMillisUnsafe())
     return Effect.andThen(
-      Metric.update(Metric.withAttributes(GatewayMetrics.refused, { reason }), 1),
+      Metric.update(GatewayMetrics.refused(reason), 1),
       reason === "identityConflict"
         ? Effect.logWarning("identity_conflict", { "agent.id": agentId, "node.id": nodeId })
         : Effect.logInfo("Agent refused", { "agent.id": agentId, "node.id": nodeId, reason })
@@ -86,7 +86,7 @@ export const make = Effect.fnUntraced(function*(gateway: {
 
   const lost = (session: Session, end: Link.End): Effect.Effect<void> =>
     Effect.andThen(
-      Metric.update(Metric.withAttributes(GatewayMetrics.sessionsEnded, { reason: end.reason }), 1),
+      Metric.update(GatewayMetrics.sessionsEnded(end.reason), 1),
       Effect.logInfo("Session ended", {
         "agent.id": session.agentId,
         "node.id": nodeId,

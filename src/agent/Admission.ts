@@ -64,8 +64,10 @@ export const make = Effect.gen(function*() {
   const verify = Effect.gen(function*() {
     const { headers } = yield* HttpServerRequest.HttpServerRequest
     const offered = headers["sec-websocket-protocol"]?.split(",") ?? []
+    // A server may upgrade to anything, and the limits on frames are those of a WebSocket.
+    const isWebSocket = (headers["upgrade"] ?? "websocket").toLowerCase() === "websocket"
     // Any version: which of them is spoken is for the hello to say.
-    if (!offered.some((protocol) => protocol.trim().startsWith(`${name}.`))) {
+    if (!isWebSocket || !offered.some((protocol) => protocol.trim().startsWith(`${name}.`))) {
       return yield* new Denied({ status: 400, reason: "notAnAgent" })
     }
     const token = Option.flatMap(bearer(headers["authorization"]), AgentToken.parse)

@@ -61,6 +61,8 @@ export class AgentGateway extends Context.Service<AgentGateway, {
    * one was asked for within the last three heartbeats.
    */
   readonly unready: () => ReadonlyArray<string>
+  /** Tells a watcher of the sessions of this node, those there are first, for the life of the scope. */
+  readonly watch: (watcher: Sessions.Watcher) => Effect.Effect<void, never, Scope.Scope>
 }>()("chat-workspace/agent/AgentGateway") {}
 
 /**
@@ -171,6 +173,16 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
         lastRefusal: lastRefusal === undefined ? null : { reason: lastRefusal.reason, age: since(lastRefusal.at) }
       }
     },
+    overview: (limit) => {
+      const waited = [...sessions.waiting(), ...calls.inFlight()].sort((left, right) => left.since - right.since)
+      const open = sessions.all().map(({ agentId }) => agentId)
+      return {
+        sessions: sessions.count(),
+        waiters: sessions.dialsWaiting(),
+        calls: calls.inFlight().length,
+        agents: Array.from(new Set([...waited.map(({ agentId }) => agentId), ...open])).slice(0, limit)
+      }
+    },
     features: Handshake.features
   })
 
@@ -178,6 +190,8 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     nodeId,
     accept: acceptor.accept,
     drain: (within) => drain(within === undefined ? config.moveWithin : Duration.fromInputUnsafe(within)),
+    watch: (watcher) =>
+      Effect.asVoid(Effect.acquireRelease(Effect.sync(() => sessions.watch(watcher)), (stop) => Effect.sync(stop))),
     unready: () => {
       const elsewhereAt = sessions.elsewhereAt()
       const recently = elsewhereAt !== undefined && now() - elsewhereAt <= 3 * Duration.toMillis(config.heartbeat)

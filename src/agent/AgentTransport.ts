@@ -41,6 +41,20 @@ export interface TransportView {
 }
 
 /**
+ * What a node knows of all its agents together, as counts, and of whom it knows the most: at most so many as were asked
+ * for, those that are waited for first, for longest.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TransportOverview {
+  readonly sessions: number
+  readonly waiters: number
+  readonly calls: number
+  readonly agents: ReadonlyArray<AgentId>
+}
+
+/**
  * @since 0.1.0
  * @category services
  */
@@ -54,6 +68,8 @@ export class AgentTransport extends Context.Service<AgentTransport, {
   readonly presence: (agentId: AgentId) => Presence
   /** What this node knows of an agent, from memory, where the transport keeps it. */
   readonly describe?: ((agentId: AgentId) => TransportView) | undefined
+  /** The same of all agents together. */
+  readonly overview?: ((limit: number) => TransportOverview) | undefined
   /** What its connections can do at most. */
   readonly features: ReadonlySet<Feature>
 }>()("chat-workspace/agent/AgentTransport") {}

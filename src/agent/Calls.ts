@@ -120,24 +120,35 @@ export const ask = <A, E>(
   size = 0
 ): Effect.Effect<A, Exclude<E, RpcClientError> | LinkLost | Unanswered> =>
   session.link.withRoom(size)(request(session.link.client)).pipe(
-    Effect.catchCause((cause): Effect.Effect<never, Exclude<E, RpcClientError> | LinkLost | Unanswered> => {
-      // An agent that stops answers what is in flight with an interruption; the caller's own does not come by here.
-      if (Cause.hasInterruptsOnly(cause)) return Effect.fail(new LinkLost())
-      const defect = cause.reasons.find(Cause.isDieReason)?.defect
-      if (defect === undefined) {
-        return Effect.failCause(
-          Cause.map(cause, (error) => isRpcClientError(error) ? new LinkLost() : error as Exclude<E, RpcClientError>)
-        )
-      }
-      if (session.closeReason !== undefined) return Effect.fail(new LinkLost())
-      if (Schema.isSchemaError(defect)) return violated(session, "an answer that does not decode")
-      return Effect.andThen(
-        // What an agent says of its failure may hold what it worked on.
-        Effect.logWarning("The agent failed inside a call", { "agent.id": session.agentId }),
-        Effect.fail(new Unanswered())
-      )
-    })
+    Effect.catchCause((cause) => toldApart(session, cause))
   )
+
+/**
+ * The failure of a request, told apart.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const toldApart = <E>(
+  session: Session,
+  cause: Cause.Cause<E>
+): Effect.Effect<never, Exclude<E, RpcClientError> | LinkLost | Unanswered> => {
+  // An agent that stops answers what is in flight with an interruption; the caller's own does not come by here.
+  if (Cause.hasInterruptsOnly(cause)) return Effect.fail(new LinkLost())
+  const defect = cause.reasons.find(Cause.isDieReason)?.defect
+  if (defect === undefined) {
+    return Effect.failCause(
+      Cause.map(cause, (error) => isRpcClientError(error) ? new LinkLost() : error as Exclude<E, RpcClientError>)
+    )
+  }
+  if (session.closeReason !== undefined) return Effect.fail(new LinkLost())
+  if (Schema.isSchemaError(defect)) return violated(session, "an answer that does not decode")
+  return Effect.andThen(
+    // What an agent says of its failure may hold what it worked on.
+    Effect.logWarning("The agent failed inside a call", { "agent.id": session.agentId }),
+    Effect.fail(new Unanswered())
+  )
+}
 
 /**
  * Ends a session whose agent broke the protocol, and the call that found out.
@@ -157,7 +168,9 @@ export const violated = (session: Session, detail: string): Effect.Effect<never,
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function*(sessions: Sessions): Effect.fn.Return<Calls> {
+export const make = Effect.fnUntraced(function*(
+  sessions: Pick<Sessions, "current" | "next">
+): Effect.fn.Return<Calls> {
   const clock = yield* Clock.Clock
   const inFlight = new Set<InFlight>()
 
@@ -254,5 +267,5 @@ const count = (method: Method, exit: Exit.Exit<unknown, unknown>): Effect.Effect
     : Cause.hasInterruptsOnly(exit.cause)
     ? "interrupted"
     : "defect"
-  return Metric.update(Metric.withAttributes(GatewayMetrics.calls, { method, outcome }), 1)
+  return Metric.update(GatewayMetrics.calls(method, outcome), 1)
 }

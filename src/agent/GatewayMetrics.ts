@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Metric from "effect/Metric"
+import type { CloseReason } from "./AgentConnection.ts"
 
 const prefix = "chat_workspace_gateway"
 
@@ -15,14 +16,21 @@ const prefix = "chat_workspace_gateway"
  */
 export const sessions = Metric.gauge(`${prefix}_sessions`, { description: "Sessions that are lent now" })
 
+const ended = Metric.counter(`${prefix}_sessions_ended_total`, {
+  description: "Sessions that ended, by reason",
+  incremental: true
+})
+
 /**
  * Sessions that ended, by `reason`: a reason to close a connection.
  *
  * @since 0.1.0
  * @category metrics
  */
-export const sessionsEnded = Metric.counter(`${prefix}_sessions_ended`, {
-  description: "Sessions that ended, by reason",
+export const sessionsEnded = (reason: CloseReason) => Metric.withAttributes(ended, { reason })
+
+const refusals = Metric.counter(`${prefix}_refused_total`, {
+  description: "Sockets turned away before they were lent, by reason",
   incremental: true
 })
 
@@ -32,10 +40,7 @@ export const sessionsEnded = Metric.counter(`${prefix}_sessions_ended`, {
  * @since 0.1.0
  * @category metrics
  */
-export const refused = Metric.counter(`${prefix}_refused`, {
-  description: "Sockets turned away before they were lent, by reason",
-  incremental: true
-})
+export const refused = (reason: string) => Metric.withAttributes(refusals, { reason })
 
 /**
  * Dials that wait for their agent now.
@@ -51,7 +56,7 @@ export const waiters = Metric.gauge(`${prefix}_waiters`, { description: "Dials t
  * @since 0.1.0
  * @category metrics
  */
-export const oldestWaiter = Metric.gauge(`${prefix}_oldest_waiter_ms`, {
+export const oldestWaiter = Metric.gauge(`${prefix}_oldest_waiter_milliseconds`, {
   description: "Milliseconds that the oldest waiting dial has waited"
 })
 
@@ -61,8 +66,13 @@ export const oldestWaiter = Metric.gauge(`${prefix}_oldest_waiter_ms`, {
  * @since 0.1.0
  * @category metrics
  */
-export const oldestCall = Metric.gauge(`${prefix}_oldest_call_ms`, {
+export const oldestCall = Metric.gauge(`${prefix}_oldest_call_milliseconds`, {
   description: "Milliseconds that the oldest call in flight has run"
+})
+
+const callsEnded = Metric.counter(`${prefix}_calls_total`, {
+  description: "Calls that ended, by method and outcome",
+  incremental: true
 })
 
 /**
@@ -71,8 +81,10 @@ export const oldestCall = Metric.gauge(`${prefix}_oldest_call_ms`, {
  * @since 0.1.0
  * @category metrics
  */
-export const calls = Metric.counter(`${prefix}_calls`, {
-  description: "Calls that ended, by method and outcome",
+export const calls = (method: string, outcome: string) => Metric.withAttributes(callsEnded, { method, outcome })
+
+const beats = Metric.counter(`${prefix}_heartbeats_total`, {
+  description: "Heartbeats to the store, by outcome",
   incremental: true
 })
 
@@ -82,10 +94,7 @@ export const calls = Metric.counter(`${prefix}_calls`, {
  * @since 0.1.0
  * @category metrics
  */
-export const heartbeats = Metric.counter(`${prefix}_heartbeats`, {
-  description: "Heartbeats to the store, by outcome",
-  incremental: true
-})
+export const heartbeats = (outcome: "ok" | "failed") => Metric.withAttributes(beats, { outcome })
 
 /**
  * Milliseconds from one recorded heartbeat to the next beyond the interval.
@@ -93,8 +102,13 @@ export const heartbeats = Metric.counter(`${prefix}_heartbeats`, {
  * @since 0.1.0
  * @category metrics
  */
-export const heartbeatLag = Metric.gauge(`${prefix}_heartbeat_lag_ms`, {
+export const heartbeatLag = Metric.gauge(`${prefix}_heartbeat_lag_milliseconds`, {
   description: "Milliseconds by which the last recorded heartbeat was late"
+})
+
+const written = Metric.counter(`${prefix}_lifecycles_total`, {
+  description: "Lifecycles of agents written to the store, by outcome",
+  incremental: true
 })
 
 /**
@@ -103,10 +117,7 @@ export const heartbeatLag = Metric.gauge(`${prefix}_heartbeat_lag_ms`, {
  * @since 0.1.0
  * @category metrics
  */
-export const lifecycles = Metric.counter(`${prefix}_lifecycles`, {
-  description: "Lifecycles of agents written to the store, by outcome",
-  incremental: true
-})
+export const lifecycles = (outcome: "ok" | "failed") => Metric.withAttributes(written, { outcome })
 
 /**
  * Kills that are owed to agents whose link is down.

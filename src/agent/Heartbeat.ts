@@ -106,9 +106,9 @@ export const run = Effect.fnUntraced(function*(node: {
   )
 })
 
-const recorded = Metric.withAttributes(GatewayMetrics.heartbeats, { outcome: "ok" })
+const recorded = GatewayMetrics.heartbeats("ok")
 
-const notRecorded = Metric.withAttributes(GatewayMetrics.heartbeats, { outcome: "failed" })
+const notRecorded = GatewayMetrics.heartbeats("failed")
 
 const byAgent: Order.Order<{ readonly agentId: AgentId }> = Order.mapInput(Order.String, ({ agentId }) => agentId)
 

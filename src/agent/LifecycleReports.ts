@@ -150,6 +150,6 @@ export const make: Effect.Effect<LifecycleReports, never, AgentPresence> = Effec
 
 const isLifecycle = Schema.is(Lifecycle)
 
-const recorded = Metric.withAttributes(GatewayMetrics.lifecycles, { outcome: "ok" })
+const recorded = GatewayMetrics.lifecycles("ok")
 
-const notRecorded = Metric.withAttributes(GatewayMetrics.lifecycles, { outcome: "failed" })
+const notRecorded = GatewayMetrics.lifecycles("failed")

@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as Nesting from "../domain/Nesting.ts"
 
 /**
  * How many servers and tools an agent lists at most, and the bytes of a description, of a schema and of a result.
@@ -23,6 +24,10 @@ export const mcpLimits = {
   result: 256 * 1024,
   reason: 512
 } as const
+
+const shallow = Schema.makeFilter((value: Schema.Json) =>
+  Nesting.isWithin(value) || `Expected at most ${Nesting.limit} levels`
+)
 
 /**
  * - `starting`: it has not answered yet
@@ -49,7 +54,7 @@ export type McpServerState = typeof McpServerState.Type
 export const McpTool = Schema.Struct({
   name: Schema.NonEmptyString,
   description: Schema.String,
-  inputSchema: Schema.JsonObject,
+  inputSchema: Schema.JsonObject.check(shallow),
   readOnly: Schema.Boolean
 })
 
@@ -111,7 +116,7 @@ export type McpContent = typeof McpContent.Type
 export const McpCallResult = Schema.Struct({
   content: Schema.Array(McpContent),
   isError: Schema.Boolean,
-  structured: Schema.NullOr(Schema.Json),
+  structured: Schema.NullOr(Schema.Json.check(shallow)),
   truncated: Schema.Boolean
 })
 

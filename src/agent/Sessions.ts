@@ -62,6 +62,17 @@ export interface Inspection {
 }
 
 /**
+ * Hears of sessions in the step in which they are lent, and of agents whose version is not served. It must not throw.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Watcher {
+  readonly lent: (session: Session) => void
+  readonly incompatible: (agentId: AgentId) => void
+}
+
+/**
  * @since 0.1.0
  * @category models
  */
@@ -79,6 +90,8 @@ export interface Sessions {
   readonly admits: (agentId: AgentId, incarnation: Incarnation, now: number) => boolean
   /** Lends a session and wakes who waits; false when a newer one is lent already. The one before it ends. */
   readonly add: (session: Session, now: number) => boolean
+  /** Tells a watcher what is lent, now and from now on, until what it answers is called. */
+  readonly watch: (watcher: Watcher) => () => void
   /** Stops lending a session. */
   readonly remove: (session: Session) => void
   /** Fails who waits, and dials to come for a while. */
@@ -129,6 +142,7 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
   const entries = new Map<AgentId, Entry>()
   // Apart from the entries and bounded: who is refused may have made its id up.
   const refusals = new Map<AgentId, { readonly reason: string; readonly at: number }>()
+  const watchers = new Set<Watcher>()
   let lent = 0
   let dials = 0
   let closing = false
@@ -227,7 +241,15 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
         })
       }
       settle(entry, Effect.succeed(session))
+      for (const watcher of watchers) watcher.lent(session)
       return true
+    },
+    watch: (watcher) => {
+      watchers.add(watcher)
+      for (const { session } of entries.values()) {
+        if (session !== undefined) watcher.lent(session)
+      }
+      return () => watchers.delete(watcher)
     },
     remove: (session) => {
       const entry = entries.get(session.agentId)
@@ -240,6 +262,7 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
       const entry = entryOf(agentId)
       entry.incompatibleUntil = now + Duration.toMillis(config.incompatibleFor)
       settle(entry, failed(agentId, "incompatible"))
+      for (const watcher of watchers) watcher.incompatible(agentId)
     },
     refuse: (agentId, reason, before) => {
       const entry = entries.get(agentId)

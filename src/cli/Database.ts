@@ -6,27 +6,23 @@
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import type { AgentEnrollments } from "../store/AgentEnrollments.ts"
-import type { AgentPresence } from "../store/AgentPresence.ts"
-import type { Builds } from "../store/Builds.ts"
-import type { ChatBindings } from "../store/ChatBindings.ts"
-import type { Chats } from "../store/Chats.ts"
-import * as SqlAgentEnrollments from "../store/SqlAgentEnrollments.ts"
+import type { Signals } from "../store/Signals.ts"
 import * as SqlAgentPresence from "../store/SqlAgentPresence.ts"
-import * as SqlBuilds from "../store/SqlBuilds.ts"
-import * as SqlChatBindings from "../store/SqlChatBindings.ts"
-import * as SqlChats from "../store/SqlChats.ts"
-import * as SqlWorkspaceAgents from "../store/SqlWorkspaceAgents.ts"
-import type { WorkspaceAgents } from "../store/WorkspaceAgents.ts"
+import * as SqlSignals from "../store/SqlSignals.ts"
+import * as SqlStore from "../store/SqlStore.ts"
 import * as PostgresServer from "../testing/PostgresServer.ts"
 
 /**
@@ -121,7 +117,8 @@ const answers = (url: Redacted.Redacted<string>): Effect.Effect<boolean> =>
   )
 
 /**
- * A pool. Statements that a server could not finish in time are ended by it too.
+ * A pool. Statements that a server could not finish in time are ended by it too. The end of the layer waits a moment for
+ * what is still under way: a server that is gone without a word would hold it up for ever.
  *
  * @since 0.1.0
  * @category layers
@@ -130,18 +127,33 @@ export const layerClient = (
   url: Redacted.Redacted<string>,
   options: { readonly name: string; readonly maxConnections: number }
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, SqlError> =>
-  PgClient.layer({
-    url,
-    applicationName: `chat-workspace ${options.name}`,
-    maxConnections: options.maxConnections,
-    connectTimeout: "3 seconds",
-    keepAlive: "10 seconds",
-    startupParameters: {
-      statement_timeout: "10s",
-      lock_timeout: "3s",
-      idle_in_transaction_session_timeout: "10s"
-    }
-  })
+  Layer.effectContext(Effect.flatMap(
+    Effect.acquireRelease(
+      Scope.make(),
+      (scope) =>
+        Effect.forkDetach(Scope.close(scope, Exit.void), { startImmediately: true }).pipe(
+          Effect.flatMap((closing) => Effect.timeoutOption(Fiber.await(closing), closeTimeout))
+        )
+    ),
+    (scope) =>
+      Layer.buildWithScope(
+        PgClient.layer({
+          url,
+          applicationName: `chat-workspace ${options.name}`,
+          maxConnections: options.maxConnections,
+          connectTimeout: "3 seconds",
+          keepAlive: "10 seconds",
+          startupParameters: {
+            statement_timeout: "10s",
+            lock_timeout: "3s",
+            idle_in_transaction_session_timeout: "10s"
+          }
+        }),
+        scope
+      )
+  ))
+
+const closeTimeout = Duration.seconds(3)
 
 /**
  * The stores over one database. Heartbeats have a small pool of their own, so that busy chats never hold them up.
@@ -152,14 +164,23 @@ export const layerClient = (
 export const layerStores = (
   url: Redacted.Redacted<string>,
   options: { readonly schema: string }
-): Layer.Layer<ChatBindings | WorkspaceAgents | Chats | AgentEnrollments | AgentPresence | Builds, SqlError> =>
+): Layer.Layer<Layer.Success<ReturnType<typeof SqlStore.layer>>, SqlError> =>
+  // In this order: of the two stores of heartbeats it is the second that counts.
   Layer.merge(
-    Layer.mergeAll(
-      SqlChatBindings.layer(options),
-      SqlWorkspaceAgents.layer(options),
-      SqlChats.layer(options),
-      SqlAgentEnrollments.layer(options),
-      SqlBuilds.layer(options)
-    ).pipe(Layer.provide(layerClient(url, { name: "chats", maxConnections: 10 }))),
+    SqlStore.layer(options).pipe(Layer.provide(layerClient(url, { name: "chats", maxConnections: 10 }))),
     SqlAgentPresence.layer(options).pipe(Layer.provide(layerClient(url, { name: "presence", maxConnections: 3 })))
+  )
+
+/**
+ * Signals between all processes that use the database. Their pool has one connection to listen with and one to notify.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerSignals = (
+  url: Redacted.Redacted<string>,
+  options: { readonly schema: string }
+): Layer.Layer<Signals, SqlError> =>
+  Layer.unwrap(Effect.map(PgClient.PgClient, ({ listen }) => SqlSignals.layer({ ...options, listen }))).pipe(
+    Layer.provide(layerClient(url, { name: "signals", maxConnections: 2 }))
   )

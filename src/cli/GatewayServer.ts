@@ -4,6 +4,9 @@
  * @since 0.1.0
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import type * as NodeServices from "@effect/platform-node/NodeServices"
+import type * as Etag from "effect/http/Etag"
+import type { HttpPlatform } from "effect/http/HttpPlatform"
 import type * as HttpServer from "effect/http/HttpServer"
 import type { ServeError } from "effect/http/HttpServerError"
 import type * as Layer from "effect/Layer"
@@ -27,8 +30,11 @@ export interface Options {
  * @since 0.1.0
  * @category layers
  */
-export const layer = ({ host, port }: Options): Layer.Layer<HttpServer.HttpServer, ServeError> =>
-  NodeHttpServer.layerServer(
+export const layer = ({ host, port }: Options): Layer.Layer<
+  HttpServer.HttpServer | HttpPlatform | Etag.Generator | NodeServices.NodeServices,
+  ServeError
+> =>
+  NodeHttpServer.layer(
     () =>
       createServer({
         maxHeaderSize: 16 * 1024,

@@ -12,7 +12,6 @@ import { fileURLToPath } from "node:url"
 import { AgentTransport } from "../agent/AgentTransport.ts"
 import type { Feature } from "../agent/Feature.ts"
 import * as DialConfig from "../dial/DialConfig.ts"
-import * as BuildSignal from "../provisioner/BuildSignal.ts"
 import * as CommandProvider from "../provisioner/process/CommandProvider.ts"
 import * as ProcessProvider from "../provisioner/process/ProcessProvider.ts"
 import * as Provider from "../provisioner/Provider.ts"
@@ -20,6 +19,7 @@ import * as Readiness from "../provisioner/Readiness.ts"
 import * as TemplateDirectory from "../provisioner/TemplateDirectory.ts"
 import * as Workspaces from "../provisioner/Workspaces.ts"
 import type { Builds } from "../store/Builds.ts"
+import type { Signals } from "../store/Signals.ts"
 import type { Templates } from "../store/Templates.ts"
 import type { WorkspaceAgents } from "../store/WorkspaceAgents.ts"
 
@@ -87,12 +87,11 @@ export const layerTemplates = (options: Options): Layer.Layer<
 export const layerFromOutside: Layer.Layer<
   Workspaces.Workspaces | Readiness.Readiness,
   never,
-  Builds | Templates | Provider.Providers | WorkspaceAgents
+  Builds | Signals | Templates | Provider.Providers | WorkspaceAgents
 > = Layer.merge(
   Workspaces.layer,
   Layer.unwrap(Effect.map(DialConfig.DialConfig, ({ preferredSuffix }) => Readiness.layerWith({ preferredSuffix })))
 ).pipe(
-  Layer.provide(BuildSignal.layer),
   Layer.provide(Layer.succeed(AgentTransport, {
     dial: () => Effect.never,
     presence: () => "unknown",

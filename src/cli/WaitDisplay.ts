@@ -34,6 +34,14 @@ export const standardError = (): Output => ({
 })
 
 /**
+ * Shows one report.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Show = (progress: BuildProgress) => Effect.Effect<void>
+
+/**
  * Takes the reports of a wait until the scope closes, which leaves the lines and removes the living one.
  *
  * @since 0.1.0
@@ -41,7 +49,7 @@ export const standardError = (): Output => ({
  */
 export const make = Effect.fnUntraced(function*(
   output: Output
-): Effect.fn.Return<(progress: BuildProgress) => Effect.Effect<void>, never, Scope.Scope> {
+): Effect.fn.Return<Show, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   let phase = ""
   let since = clock.currentTimeMillisUnsafe()

@@ -20,11 +20,15 @@ import * as AgentStatus from "../domain/AgentStatus.ts"
 import type { Binding } from "../domain/Binding.ts"
 import type { NoCurrentAgent, StoreError } from "../domain/Errors.ts"
 import type { AgentId, ChatId } from "../domain/Ids.ts"
-import { ChatBindings } from "../store/ChatBindings.ts"
-import { WorkspaceAgents } from "../store/WorkspaceAgents.ts"
+import * as PlainText from "../domain/PlainText.ts"
+import type { ChatBindings } from "../store/ChatBindings.ts"
+import type { WorkspaceAgents } from "../store/WorkspaceAgents.ts"
+import { age, because, finding } from "./ChatFinding.ts"
 import { ChatWorkspaces } from "./ChatWorkspaces.ts"
 import type { ChatView } from "./ChatWorkspaces.ts"
+import * as Detached from "./Detached.ts"
 import { DialConfig } from "./DialConfig.ts"
+import * as StoreCalls from "./StoreCalls.ts"
 
 /**
  * An agent of the latest build: its status with the rule that decided it, how long it has been unreachable while that
@@ -76,38 +80,50 @@ export class ChatExplanation extends Context.Service<ChatExplanation, {
   readonly explain: (chatId: ChatId) => Effect.Effect<Explanation>
 }>()("chat-workspace/dial/ChatExplanation") {}
 
+/**
+ * An agent as it is at the instant of the read, with what this node's transport knows of it where there is one.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const viewOf = (
+  agent: Agent,
+  { asOf, coveredSince }: Pick<BuildSnapshot, "asOf" | "coveredSince">,
+  { inactiveTimeout }: Pick<DialConfig, "inactiveTimeout">,
+  transport?: AgentTransport["Service"] | undefined
+): AgentView => {
+  const status = AgentStatus.statusAt(agent, asOf, inactiveTimeout)
+  return {
+    agent,
+    status,
+    unreachableFor: AgentStatus.isUnreachable(status) ? AgentStatus.unreachableFor(status, asOf, coveredSince) : null,
+    presence: transport?.presence(agent.agentId) ?? "unknown",
+    transport: transport?.describe?.(agent.agentId) ?? null
+  }
+}
+
 interface Node {
   readonly chats: ChatWorkspaces["Service"]
   readonly transport: AgentTransport["Service"]
 }
 
 const makeWith = Effect.fnUntraced(function*(node: Node | undefined) {
-  const bindings = yield* ChatBindings
-  const workspaceAgents = yield* WorkspaceAgents
   const config = yield* DialConfig
-
-  const view = (latest: BuildSnapshot) => (agent: Agent): AgentView => {
-    const status = AgentStatus.statusAt(agent, latest.asOf, config.inactiveTimeout)
-    return {
-      agent,
-      status,
-      unreachableFor: AgentStatus.isUnreachable(status)
-        ? AgentStatus.unreachableFor(status, latest.asOf, latest.coveredSince)
-        : null,
-      presence: node?.transport.presence(agent.agentId) ?? "unknown",
-      transport: node?.transport.describe?.(agent.agentId) ?? null
-    }
-  }
+  // The bounds of a connect: who asks why nothing moves must not wait for ever as well.
+  const store = yield* StoreCalls.make(yield* Detached.make(config.drain))
 
   const stored = Effect.fnUntraced(function*(chatId: ChatId): Effect.fn.Return<Stored, StoreError> {
-    const binding = yield* bindings.get(chatId)
+    const binding = yield* store.binding(chatId)
     const { workspaceId } = binding
     if (workspaceId === null) return { binding, latest: null, agents: [], current: null }
-    const latest = yield* workspaceAgents.latestBuild(workspaceId)
+    const latest = yield* store.latestBuild(workspaceId)
     return {
       binding,
       latest: Option.getOrNull(latest),
-      agents: Option.match(latest, { onNone: () => [], onSome: (found) => found.agents.map(view(found)) }),
+      agents: Option.match(latest, {
+        onNone: () => [],
+        onSome: (found) => found.agents.map((agent) => viewOf(agent, found, config, node?.transport))
+      }),
       current: currentAgent(workspaceId, latest, { preferredSuffix: config.preferredSuffix })
     }
   })
@@ -154,46 +170,27 @@ export const layerStored: Layer.Layer<ChatExplanation, never, ChatBindings | Wor
  * @category formatters
  */
 export const format = (explanation: Explanation): string =>
+  [PlainText.line(`finding    ${finding(explanation).message}`), ...lines(explanation)].join("\n")
+
+/**
+ * What the finding rests on, line by line.
+ *
+ * @since 0.1.0
+ * @category formatters
+ */
+export const lines = (explanation: Explanation): ReadonlyArray<string> =>
   [
-    `finding    ${finding(explanation)}`,
     `chat       ${explanation.chatId}`,
     ...Result.match(explanation.stored, {
-      onFailure: (
-        { cause, message }
-      ) => [`store      ${message} ${cause === undefined ? "" : String(cause)}`.trimEnd()],
+      onFailure: ({ cause, message }) => [
+        `store      ${message} ${cause === undefined ? "" : String(cause)}`.trimEnd()
+      ],
       onSuccess: storedLines
     }),
     ...(explanation.node === null
       ? ["node       none was asked: sessions, waiters and the last connects are known to the nodes alone"]
       : nodeLines(explanation.node))
-  ].join("\n")
-
-const finding = ({ node, stored }: Explanation): string => {
-  if (Result.isFailure(stored)) return "The database could not answer; open connections are used without it."
-  const { agents, binding, current } = stored.success
-  if (current === null) return "The chat has no workspace."
-  if (Result.isFailure(current)) return current.failure.message
-  const agent = agents.find((view) => view.agent.agentId === current.success.agentId)
-  if (agent !== undefined && agent.unreachableFor !== null) {
-    const { rule, status } = agent.status
-    return `The workspace runs, but its agent is ${status === "timeout" ? "missing" : status}: ${
-      because[rule]
-    }. Unreachable for ${age(agent.unreachableFor)} of recorded heartbeats.`
-  }
-  const refusal = agent?.transport?.lastRefusal ?? null
-  if (refusal !== null && agent?.transport?.session === null) {
-    return `The agent was turned away ${age(refusal.age)} ago: ${refusal.reason}.`
-  }
-  if (agent?.status.status === "connecting") return "The agent has not connected yet and still has time to."
-  if (agent?.presence === "absent") return "The agent counts as connected, but not to this node."
-  if (binding.agentId !== current.success.agentId) {
-    return binding.agentId === null
-      ? "Nothing is wrong; the chat has not connected since its workspace was started, and its next call does."
-      : "The chat remembers another agent than the current one; its next call repairs that."
-  }
-  const failed = node?.recent[0]?.cause ?? null
-  return failed === null ? "Nothing is wrong." : `Nothing is wrong now; the last connect failed: ${failed.message}`
-}
+  ].map(PlainText.line)
 
 const storedLines = ({ agents, binding, latest }: Stored): ReadonlyArray<string> => [
   `workspace  ${binding.workspaceId ?? "none"}`,
@@ -240,20 +237,7 @@ const agentLines = (view: AgentView, remembered: AgentId | null): ReadonlyArray<
   ]
 }
 
-const because: Readonly<Record<AgentStatus.AgentStatus["rule"], string>> = {
-  1: "it never connected within its connection timeout",
-  2: "it never connected, and still may",
-  3: "its session was seen to end",
-  4: "its heartbeats stopped",
-  5: "its heartbeats are recent"
-}
-
 const count = (many: number, what: string): string => `${many} ${what}${many === 1 ? "" : "s"}`
 
 const oldest = (ages: ReadonlyArray<Duration.Duration>): string =>
   ages.length === 0 ? "" : ` (oldest ${age(ages.reduce((left, right) => Duration.max(left, right)))})`
-
-const age = (duration: Duration.Duration): string => {
-  const millis = Duration.toMillis(duration)
-  return millis < 1000 ? `${Math.round(millis)} ms` : `${(millis / 1000).toFixed(1)} s`
-}

@@ -79,6 +79,8 @@ export class ChatWorkspaces extends Context.Service<ChatWorkspaces, {
   readonly open: (chatId: ChatId) => Effect.Effect<ChatWorkspace, StoreError>
   /** What this node knows of a chat, for an operator who asks why it is stuck. */
   readonly describe: (chatId: ChatId) => ChatView
+  /** At most `limit` chats that this node knows of: those whose calls wait, then those that connected last. */
+  readonly known: (limit: number) => ReadonlyArray<ChatId>
 }>()("chat-workspace/dial/ChatWorkspaces") {}
 
 /**
@@ -233,7 +235,8 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<
 
   return ChatWorkspaces.of({
     open,
-    describe: (chatId) => ({ waiters: waiting.get(chatId) ?? 0, recent: history.recent(chatId) })
+    describe: (chatId) => ({ waiters: waiting.get(chatId) ?? 0, recent: history.recent(chatId) }),
+    known: (limit) => Array.from(new Set([...waiting.keys(), ...history.chats(limit)])).slice(0, limit)
   })
 })
 

@@ -39,6 +39,8 @@ export interface ConnectHistory {
   readonly hit: (chatId: ChatId, agentId: AgentId, at: number) => void
   /** Newest first. */
   readonly recent: (chatId: ChatId) => ReadonlyArray<ConnectRecord>
+  /** At most `limit` chats, those that began a record last first. */
+  readonly chats: (limit: number) => ReadonlyArray<ChatId>
 }
 
 const recordsPerChat = 20
@@ -84,7 +86,8 @@ export const make = (): ConnectHistory => {
         last.calls++
       }
     },
-    recent: (chatId) => (chats.get(chatId) ?? []).map((record) => "at" in record ? hits(record) : record).reverse()
+    recent: (chatId) => (chats.get(chatId) ?? []).map((record) => "at" in record ? hits(record) : record).reverse(),
+    chats: (limit) => Array.from(chats.keys()).reverse().slice(0, limit)
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * The identifiers of the module: branded, non-empty strings of at most 128 characters.
+ * The identifiers of the module: branded, non-empty strings of at most 128 characters that a
+ * database keeps as they are: without NUL and halves of characters.
  *
  * Chat, workspace and owner ids belong to the application and the id of a message to its client; they are taken as they
  * are. The others are made here.
@@ -8,7 +9,11 @@
  */
 import * as Schema from "effect/Schema"
 
-const Id = Schema.NonEmptyString.check(Schema.isMaxLength(128))
+const Id = Schema.NonEmptyString.check(
+  Schema.isMaxLength(128),
+  // PostgreSQL has no texts with NUL, and takes all halves of characters for the same.
+  Schema.makeFilter((id) => !id.includes("\0") && id.isWellFormed() || "Expected neither NUL nor halves of characters")
+)
 
 /**
  * A chat of the application.

@@ -31,47 +31,48 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Bounds from "../domain/Bounds.ts"
 import * as Answer from "./Answer.ts"
 import * as Failures from "./Failures.ts"
 import * as Messages from "./Messages.ts"
 import * as Wire from "./Wire.ts"
 
 /**
+ * @since 0.1.0
+ * @category bounds
+ */
+export const bounds = Bounds.make("MODEL", {
+  /** A whole request, however it goes, waits that the endpoint asked for included. */
+  timeout: Bounds.duration("10 minutes"),
+  /** Until a streamed answer begins, and between its pieces. */
+  silence: Bounds.duration("2 minutes"),
+  /** A complete answer in bytes; of a streamed one the text and the arguments in characters. */
+  answerLimit: Bounds.bytes(10 * 1024 * 1024),
+  /** How often a request is repeated that the endpoint put off (429, 503). */
+  retries: Bounds.count(2, { zero: true }),
+  /** The longest time to which an endpoint may put it off; for more the request fails. */
+  retryAfterLimit: Bounds.duration("20 seconds", { zero: true })
+})
+
+/**
  * `baseUrl` is what stands before `/chat/completions`, as in `https://api.openai.com/v1`, and holds no secret.
- * `parameters` are further fields of the request, such as `temperature`.
- *
- * - `timeout` (10 min): a whole request, however it goes, waits that the endpoint asked for included
- * - `silence` (2 min): until a streamed answer begins, and between its pieces
- * - `answerLimit` (10 MiB): a complete answer in bytes; of a streamed one the text and the arguments in characters
- * - `retries` (2): how often a request is repeated that the endpoint put off (429, 503)
- * - `retryAfterLimit` (20 s): the longest time to which an endpoint may put it off; for more the request fails
+ * `parameters` are further fields of the request, such as `temperature`. The bounds are those of `bounds`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface Options extends Bounds.Options<Bounds.Of<typeof bounds>> {
   readonly baseUrl: string
   readonly model: string
   readonly apiKey?: Redacted.Redacted | undefined
   readonly parameters?: Readonly<Record<string, unknown>> | undefined
-  readonly timeout?: Duration.Input | undefined
-  readonly silence?: Duration.Input | undefined
-  readonly answerLimit?: number | undefined
-  readonly retries?: number | undefined
-  readonly retryAfterLimit?: Duration.Input | undefined
 }
 
 /**
  * @since 0.1.0
  * @category constants
  */
-export const defaults = {
-  timeout: Duration.minutes(10),
-  silence: Duration.minutes(2),
-  answerLimit: 10 * 1024 * 1024,
-  retries: 2,
-  retryAfterLimit: Duration.seconds(20)
-}
+export const defaults: Bounds.Of<typeof bounds> = bounds.defaults
 
 /**
  * Reads `MODEL_BASE_URL`, `MODEL_NAME` and `MODEL_API_KEY`, which need not be there, and `MODEL_TIMEOUT`,
@@ -80,16 +81,15 @@ export const defaults = {
  * @since 0.1.0
  * @category configs
  */
-export const config: Config.Config<Options> = Config.all({
-  baseUrl: Config.String("MODEL_BASE_URL"),
-  model: Config.String("MODEL_NAME"),
-  apiKey: Config.map(Config.option(Config.Redacted("MODEL_API_KEY")), Option.getOrUndefined),
-  timeout: Config.withDefault(Config.Duration("MODEL_TIMEOUT"), defaults.timeout),
-  silence: Config.withDefault(Config.Duration("MODEL_SILENCE"), defaults.silence),
-  answerLimit: Config.withDefault(Config.Int("MODEL_ANSWER_LIMIT"), defaults.answerLimit),
-  retries: Config.withDefault(Config.Int("MODEL_RETRIES"), defaults.retries),
-  retryAfterLimit: Config.withDefault(Config.Duration("MODEL_RETRY_AFTER_LIMIT"), defaults.retryAfterLimit)
-})
+export const config: Config.Config<Options> = Config.map(
+  Config.all({
+    baseUrl: Config.String("MODEL_BASE_URL"),
+    model: Config.String("MODEL_NAME"),
+    apiKey: Config.map(Config.option(Config.Redacted("MODEL_API_KEY")), Option.getOrUndefined),
+    bounds: bounds.config
+  }),
+  ({ bounds, ...endpoint }) => ({ ...endpoint, ...bounds })
+)
 
 /**
  * @since 0.1.0
@@ -101,10 +101,7 @@ export const make = Effect.fnUntraced(function*(
   const client = yield* HttpClient.HttpClient
   const url = `${options.baseUrl.replace(/\/+$/, "")}/chat/completions`
   const failures = Failures.make({ url, apiKey: options.apiKey })
-  const timeout = Duration.fromInputUnsafe(options.timeout ?? defaults.timeout)
-  const silence = Duration.fromInputUnsafe(options.silence ?? defaults.silence)
-  const retryAfterLimit = Duration.fromInputUnsafe(options.retryAfterLimit ?? defaults.retryAfterLimit)
-  const { answerLimit = defaults.answerLimit, retries = defaults.retries } = options
+  const { answerLimit, retries, retryAfterLimit, silence, timeout } = bounds.make(options)
 
   const tooLong = failures.lost(`The request took longer than ${Duration.format(timeout)}`)
   const tooSilent = failures.lost(`Nothing came for ${Duration.format(silence)}`)

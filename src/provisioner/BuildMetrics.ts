@@ -63,3 +63,13 @@ export const queueWait = Metric.histogram(`${prefix}_queue_wait_seconds`, {
  * @category metrics
  */
 export const running = Metric.gauge(`${prefix}_running`, { description: "Builds that run on this node now" })
+
+/**
+ * The age of the build that has run longest here, as of the last look at the queue.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const oldest = Metric.gauge(`${prefix}_oldest_seconds`, {
+  description: "Seconds that the oldest build on this node has run"
+})

@@ -21,6 +21,7 @@ import { StoreError } from "../domain/Errors.ts"
 import type { LeaseLost } from "../domain/Errors.ts"
 import { Builds } from "../store/Builds.ts"
 import type { TakenBuild } from "../store/Builds.ts"
+import * as Signals from "../store/Signals.ts"
 import { StoreConfig } from "../store/StoreConfig.ts"
 import type { Templates } from "../store/Templates.ts"
 import * as Bounded from "./Bounded.ts"
@@ -28,7 +29,6 @@ import * as BuildJob from "./BuildJob.ts"
 import type { TemplateMissing } from "./BuildJob.ts"
 import * as BuildLog from "./BuildLog.ts"
 import type { Outcome } from "./BuildMetrics.ts"
-import { BuildSignal } from "./BuildSignal.ts"
 import * as Lease from "./Lease.ts"
 import type { ProviderFailed, Providers } from "./Provider.ts"
 import { ProvisionerConfig } from "./ProvisionerConfig.ts"
@@ -59,10 +59,10 @@ export const make = Effect.fnUntraced(function*(options: {
 }): Effect.fn.Return<
   BuildRun,
   never,
-  Builds | Templates | Providers | BuildSignal | SecureRandom.SecureRandom | Digest.Digest
+  Builds | Templates | Providers | Signals.Signals | SecureRandom.SecureRandom | Digest.Digest
 > {
   const builds = yield* Builds
-  const signal = yield* BuildSignal
+  const signals = yield* Signals.Signals
   const config = yield* ProvisionerConfig
   const { callTimeout } = yield* StoreConfig
   const job = yield* BuildJob.make(options.gatewayUrl)
@@ -77,7 +77,9 @@ export const make = Effect.fnUntraced(function*(options: {
         Effect.flatMap(
           Bounded.within(builds.appendLog({ buildId, epoch, lines }), callTimeout),
           (written) =>
-            Option.isSome(written) ? signal.notify : Effect.fail(new StoreError({ operation: "Builds.appendLog" }))
+            Option.isSome(written)
+              ? signals.notify(Signals.build(buildId))
+              : Effect.fail(new StoreError({ operation: "Builds.appendLog" }))
         )
     })
 
@@ -110,13 +112,15 @@ export const make = Effect.fnUntraced(function*(options: {
 
   return Effect.fnUntraced(function*(taken, takenAt) {
     const { build: { buildId }, epoch } = taken
+    const wanted = yield* signals.subscribe(Signals.cancel(buildId))
     const lease = leaseOf({
       of: "build",
       renew: builds.renew({ buildId, epoch, lease: config.lease }),
       since: takenAt,
       lease: config.lease,
       every: config.renew,
-      poll: config.poll
+      poll: config.poll,
+      pause: wanted.changed
     })
     const log = logOf(taken)
 
@@ -139,7 +143,7 @@ export const make = Effect.fnUntraced(function*(options: {
     if (ended === "released") {
       yield* Effect.ignore(log.flush)
       yield* Effect.ignore(builds.release({ buildId, epoch }))
-      yield* signal.notify
+      yield* signals.notify(Signals.build(buildId))
       return ended
     }
     // The log is whole before its end is taken from it.
@@ -148,9 +152,9 @@ export const make = Effect.fnUntraced(function*(options: {
       config.poll
     )
     const recorded = yield* Bounded.within(written, lease.left())
-    yield* signal.notify
+    yield* signals.notify(Signals.build(buildId))
     return Option.isSome(recorded) ? named(ended) : "lost"
-  }, Effect.catchTag("LeaseLost", () => Effect.succeed<Outcome>("lost")))
+  }, (run) => Effect.scoped(Effect.catchTag(run, "LeaseLost", () => Effect.succeed<Outcome>("lost"))))
 })
 
 const failed = (code: Extract<BuildOutcome, { readonly _tag: "Failed" }>["code"], message: string): BuildOutcome => ({

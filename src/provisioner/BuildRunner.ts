@@ -29,10 +29,10 @@ import { NodeId } from "../domain/Ids.ts"
 import type { BuildId, WorkspaceId } from "../domain/Ids.ts"
 import { Builds } from "../store/Builds.ts"
 import type { TakenBuild } from "../store/Builds.ts"
+import * as Signals from "../store/Signals.ts"
 import type { Templates } from "../store/Templates.ts"
 import * as BuildMetrics from "./BuildMetrics.ts"
 import * as BuildRun from "./BuildRun.ts"
-import { BuildSignal } from "./BuildSignal.ts"
 import type { Providers } from "./Provider.ts"
 import { ProvisionerConfig } from "./ProvisionerConfig.ts"
 
@@ -73,7 +73,7 @@ export interface Options {
 
 const make = Effect.fnUntraced(function*(options: Options) {
   const builds = yield* Builds
-  const signal = yield* BuildSignal
+  const signals = yield* Signals.Signals
   const config = yield* ProvisionerConfig
   const clock = yield* Clock.Clock
   const random = yield* SecureRandom.SecureRandom
@@ -142,7 +142,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         Effect.ensuring(Effect.suspend(() => {
           running.delete(entry)
           // Who is woken finds the place free.
-          return Effect.andThen(counted, signal.notify)
+          return Effect.andThen(counted, signals.notify(Signals.queue))
         }))
       )
     )
@@ -162,19 +162,23 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
 
   const work = Effect.gen(function*() {
+    const queue = yield* signals.subscribe(Signals.queue)
     let failing = false
     while (!isClosing()) {
-      const mark = signal.mark()
       const exit = yield* Effect.exit(fill)
       // Once per outage: an hour without the store is not 1,800 lines.
       if (Exit.isFailure(exit) && !failing) yield* Effect.logWarning("Builds cannot be taken", exit.cause)
       if (Exit.isSuccess(exit) && failing) yield* Effect.logInfo("Builds are taken again")
       failing = Exit.isFailure(exit)
-      yield* Effect.raceFirst(signal.changed(mark, config.poll), Deferred.await(closing))
+      const now = clock.currentTimeMillisUnsafe()
+      const first = Array.from(running).reduce((first, { takenAt }) => Math.min(first, takenAt), now)
+      yield* Metric.update(BuildMetrics.oldest, (now - first) / 1000)
+      yield* Effect.raceFirst(queue.changed(config.poll), Deferred.await(closing))
     }
   })
 
   own(work.pipe(
+    Effect.scoped,
     Effect.annotateLogs({ module: "BuildRunner", fiber: "queue", "node.id": nodeId }),
     // A span for each look at an empty queue tells nothing; builds have their own.
     Effect.withTracerEnabled(false)
@@ -205,7 +209,7 @@ export const layerNoDeps = (
 ): Layer.Layer<
   BuildRunner,
   never,
-  Builds | Templates | Providers | BuildSignal | Digest.Digest | SecureRandom.SecureRandom
+  Builds | Templates | Providers | Signals.Signals | Digest.Digest | SecureRandom.SecureRandom
 > => Layer.effect(BuildRunner, make(options))
 
 /**
@@ -216,5 +220,5 @@ export const layerNoDeps = (
  */
 export const layer = (
   options: Options
-): Layer.Layer<BuildRunner, never, Builds | Templates | Providers | BuildSignal> =>
+): Layer.Layer<BuildRunner, never, Builds | Templates | Providers | Signals.Signals> =>
   Layer.provide(layerNoDeps(options), [Digest.layerWebCrypto, SecureRandom.layerWebCrypto])

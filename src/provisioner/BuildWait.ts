@@ -10,12 +10,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import { isFinished } from "../domain/Build.ts"
 import type { BuildRecord, LogLine } from "../domain/Build.ts"
 import type { BuildProgress } from "../domain/BuildProgress.ts"
 import { StoreError } from "../domain/Errors.ts"
 import { Builds } from "../store/Builds.ts"
-import { BuildSignal } from "./BuildSignal.ts"
+import * as Signals from "../store/Signals.ts"
 import { ProvisionerConfig } from "./ProvisionerConfig.ts"
 import * as StoreCall from "./StoreCall.ts"
 import { elapsed } from "./Watch.ts"
@@ -41,10 +42,10 @@ export interface Built {
 export const make: Effect.Effect<
   (watch: Watch) => Effect.Effect<Built, StoreError>,
   never,
-  Builds | BuildSignal
+  Builds | Signals.Signals
 > = Effect.gen(function*() {
   const builds = yield* Builds
-  const signal = yield* BuildSignal
+  const signals = yield* Signals.Signals
   const { limit, poll } = yield* ProvisionerConfig
   const ask = yield* StoreCall.make
 
@@ -60,11 +61,11 @@ export const make: Effect.Effect<
     return last
   })
 
-  return Effect.fnUntraced(function*(watch): Effect.fn.Return<Built, StoreError> {
+  return Effect.fnUntraced(function*(watch): Effect.fn.Return<Built, StoreError, Scope.Scope> {
+    const news = yield* signals.subscribe(Signals.build(watch.buildId))
     let record: BuildRecord | undefined
     let line = 0
     while (true) {
-      const mark = signal.mark()
       const looked = yield* Effect.result(ask("Builds.get", builds.get(watch.buildId)))
       const found = Result.getOrElse(looked, () => Option.none())
       if (Option.isSome(found)) {
@@ -78,9 +79,9 @@ export const make: Effect.Effect<
       if (isFinished(record.build)) return { record, failure: failureOf(record) }
       const left = Duration.toMillis(limit) - watch.since(record.createdAt)
       if (left <= 0) return { record, failure: overdue(record, limit) }
-      yield* signal.changed(mark, Math.min(Duration.toMillis(poll), left))
+      yield* news.changed(Math.min(Duration.toMillis(poll), left))
     }
-  })
+  }, Effect.scoped)
 })
 
 const common = ({ build: { buildId, transition } }: BuildRecord) => ({ buildId, transition })

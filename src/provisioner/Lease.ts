@@ -33,7 +33,7 @@ export interface Lease<out Verdict> {
 /**
  * `of` is what the lease is on, for the log. It was asked for at `since`, in milliseconds of the clock, and lasts for
  * `lease`; the store is asked again after each `every`, or a third of the lease if that is shorter, and after `poll` while
- * it fails.
+ * it fails. `pause` waits for that long, or until there is a reason to ask at once.
  *
  * @since 0.1.0
  * @category models
@@ -45,6 +45,7 @@ export interface Options<Verdict> {
   readonly lease: Duration.Duration
   readonly every: Duration.Duration
   readonly poll: Duration.Duration
+  readonly pause: (within: Duration.Input) => Effect.Effect<void>
 }
 
 /**
@@ -63,7 +64,7 @@ export const make = Effect.map(
     const keep = Effect.gen(function*(): Effect.fn.Return<Verdict | "lost"> {
       let pause = every
       while (true) {
-        yield* Effect.sleep(Math.min(pause, until(lease - every)))
+        yield* options.pause(Math.min(pause, until(lease - every)))
         // Looked at before anything is asked: a process that was frozen wakes here when its lease is over.
         const left = until(lease - every)
         if (left === 0) return lost

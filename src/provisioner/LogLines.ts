@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
+import * as PlainText from "../domain/PlainText.ts"
 
 /**
  * The longest line of a log, in bytes.
@@ -17,14 +18,12 @@ import * as Redacted from "effect/Redacted"
 export const lineLimit = 4096
 
 /**
- * The lines of a text, without the sequences that colour a terminal. Every other character that controls or reorders
- * what is shown becomes a mark.
+ * The lines of a text as they may be shown.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const split = (text: string): ReadonlyArray<string> =>
-  text.toWellFormed().split(/\r\n|\n|\r/).map((line) => line.replace(sequences, "").replace(controls, "\ufffd"))
+export const split: (text: string) => ReadonlyArray<string> = PlainText.lines
 
 /**
  * Replaces secrets.
@@ -71,11 +70,6 @@ export const cut = (line: string): { readonly text: string; readonly bytes: numb
 const shortest = 4
 
 const mask = "***"
-
-const sequences = /(?:(?!\t)\p{Cc}\[|\u009b)[0-?]*[ -/]*[@-~]/gu
-
-/** Also those that end lines or turn their direction. */
-const controls = /(?:(?!\t)[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069])+/gu
 
 const encoder = new TextEncoder()
 

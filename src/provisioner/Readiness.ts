@@ -22,9 +22,9 @@ import type { BuildProgress } from "../domain/BuildProgress.ts"
 import { StoreError } from "../domain/Errors.ts"
 import type { BuildId } from "../domain/Ids.ts"
 import type { Builds } from "../store/Builds.ts"
+import type { Signals } from "../store/Signals.ts"
 import type { WorkspaceAgents } from "../store/WorkspaceAgents.ts"
 import * as AgentWait from "./AgentWait.ts"
-import type { BuildSignal } from "./BuildSignal.ts"
 import * as BuildWait from "./BuildWait.ts"
 import { ProvisionerConfig } from "./ProvisionerConfig.ts"
 import * as Watch from "./Watch.ts"
@@ -190,7 +190,7 @@ const mostKept = 16
  */
 export const layerWith = (
   selection: SelectionOptions
-): Layer.Layer<Readiness, never, Builds | WorkspaceAgents | AgentTransport | BuildSignal> =>
+): Layer.Layer<Readiness, never, Builds | WorkspaceAgents | AgentTransport | Signals> =>
   Layer.effect(Readiness, make(selection))
 
 /**
@@ -199,6 +199,6 @@ export const layerWith = (
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Readiness, never, Builds | WorkspaceAgents | AgentTransport | BuildSignal> = layerWith(
+export const layer: Layer.Layer<Readiness, never, Builds | WorkspaceAgents | AgentTransport | Signals> = layerWith(
   {}
 )

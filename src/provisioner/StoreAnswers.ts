@@ -7,7 +7,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { LeaseLost, StoreError } from "../domain/Errors.ts"
+import { StoreError } from "../domain/Errors.ts"
 
 /**
  * What the store answers at last, with a pause before each new question.
@@ -15,16 +15,16 @@ import type { LeaseLost, StoreError } from "../domain/Errors.ts"
  * @since 0.1.0
  * @category combinators
  */
-export const awaited = <A>(
-  effect: Effect.Effect<A, LeaseLost | StoreError>,
+export const awaited = <A, E>(
+  effect: Effect.Effect<A, E>,
   pause: Duration.Duration
-): Effect.Effect<A, LeaseLost> =>
-  Effect.catchTag(
-    effect,
-    "StoreError",
-    (error) =>
-      Effect.logDebug("The store is asked again", error).pipe(
-        Effect.andThen(Effect.sleep(pause)),
-        Effect.andThen(Effect.suspend(() => awaited(effect, pause)))
-      )
+): Effect.Effect<A, Exclude<E, StoreError>> =>
+  Effect.retry(
+    Effect.tapError(effect, (error) =>
+      isAnswer(error)
+        ? Effect.void
+        : Effect.andThen(Effect.logDebug("The store is asked again", error), Effect.sleep(pause))),
+    { until: (error: E) => isAnswer(error) }
   )
+
+const isAnswer = <E>(error: E): error is Exclude<E, StoreError> => !(error instanceof StoreError)

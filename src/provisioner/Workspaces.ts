@@ -19,20 +19,26 @@ import type { Binding } from "../domain/Binding.ts"
 import { isFinished } from "../domain/Build.ts"
 import type { Build, LogLine, Transition } from "../domain/Build.ts"
 import { NoWorkspace, TemplateNotFound, WorkspaceChanged, WorkspaceRefused } from "../domain/Errors.ts"
-import type { BuildRequestError, StoreError } from "../domain/Errors.ts"
+import type {
+  BindingRefused,
+  BuildRequestError,
+  StoreError,
+  TooManyWorkspaces,
+  WorkspaceNameTaken
+} from "../domain/Errors.ts"
 import { BuildId, TemplateId, WorkspaceId } from "../domain/Ids.ts"
 import type { OwnerId } from "../domain/Ids.ts"
 import { isAllowed } from "../domain/Template.ts"
 import type { Template } from "../domain/Template.ts"
 import * as TemplateParameters from "../domain/TemplateParameters.ts"
 import type { ParameterValues } from "../domain/TemplateParameters.ts"
-import type { Workspace } from "../domain/Workspace.ts"
+import type { Workspace, WorkspaceName } from "../domain/Workspace.ts"
 import * as WorkspaceNames from "../domain/WorkspaceNames.ts"
 import { Builds } from "../store/Builds.ts"
 import type { CreateResult, WorkspaceOverview } from "../store/Builds.ts"
+import * as Signals from "../store/Signals.ts"
 import { Templates } from "../store/Templates.ts"
 import { BuildPolicy } from "./BuildPolicy.ts"
-import { BuildSignal } from "./BuildSignal.ts"
 import { Providers } from "./Provider.ts"
 import { ProvisionerConfig } from "./ProvisionerConfig.ts"
 
@@ -56,6 +62,16 @@ export type Requested = Data.TaggedEnum<{
 export const Requested = Data.taggedEnum<Requested>()
 
 /**
+ * What keeps a build of a workspace that is there from being asked for.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type RequestError =
+  | Exclude<BuildRequestError, WorkspaceNameTaken | TooManyWorkspaces | BindingRefused>
+  | NoWorkspace
+
+/**
  * @since 0.1.0
  * @category services
  */
@@ -63,18 +79,20 @@ export class Workspaces extends Context.Service<Workspaces, {
   /** The templates that an owner may use, by name. */
   readonly templates: (owner: OwnerId) => Effect.Effect<ReadonlyArray<Template>, StoreError>
   /** One of them. Fails with `TemplateNotFound` also when it is there for others only. */
-  readonly template: (owner: OwnerId, templateId: string) => Effect.Effect<Template, BuildRequestError>
+  readonly template: (owner: OwnerId, templateId: string) => Effect.Effect<Template, TemplateNotFound | StoreError>
   /**
    * Makes a workspace with its first build, and binds the chat to it if its row is still the one given. A name that is
-   * missing or cannot be one is made up: from the one given, or the template's; so is another one when it is taken.
+   * missing or cannot be one is made up: from the one given, or the template's; so is another one when it is taken. Only
+   * `exactName` is taken as it is, or the whole fails with `WorkspaceNameTaken`.
    */
   readonly create: (options: {
     readonly owner: OwnerId
     readonly chat: Binding | null
     readonly templateId: string
     readonly name?: string | undefined
+    readonly exactName?: WorkspaceName | undefined
     readonly parameters?: ParameterValues | undefined
-  }) => Effect.Effect<CreateResult, BuildRequestError>
+  }) => Effect.Effect<CreateResult, Exclude<BuildRequestError, WorkspaceRefused>>
   /**
    * Asks for a build. Parameters are those of the build before, for a start with the ones given instead. Fails with
    * `NoWorkspace` when the workspace was deleted, and with `WorkspaceChanged` when the chat has left it.
@@ -85,7 +103,7 @@ export class Workspaces extends Context.Service<Workspaces, {
     readonly transition: Transition
     readonly chat: Binding | null
     readonly parameters?: ParameterValues | undefined
-  }) => Effect.Effect<Requested, BuildRequestError | NoWorkspace | WorkspaceChanged>
+  }) => Effect.Effect<Requested, RequestError | WorkspaceChanged>
   /** Ends the unfinished build of a workspace; false when there is none. */
   readonly cancel: (options: {
     readonly owner: OwnerId
@@ -106,7 +124,7 @@ const make = Effect.gen(function*() {
   const builds = yield* Builds
   const templates = yield* Templates
   const providers = yield* Providers
-  const signal = yield* BuildSignal
+  const signals = yield* Signals.Signals
   const policy = yield* BuildPolicy
   const random = yield* SecureRandom.SecureRandom
   const config = yield* ProvisionerConfig
@@ -141,7 +159,7 @@ const make = Effect.gen(function*() {
   /** One look and one try; none when another build or the chat was faster. */
   const decide = Effect.fnUntraced(function*(
     { chat, owner, parameters, transition, workspaceId }: BuildWish
-  ): Effect.fn.Return<Option.Option<Requested>, BuildRequestError | NoWorkspace> {
+  ): Effect.fn.Return<Option.Option<Requested>, RequestError> {
     const workspace = Option.getOrUndefined(yield* builds.workspace(workspaceId))
     if (workspace?.owner !== owner) return yield* new WorkspaceRefused({ workspaceId, owner })
     const latest = Option.getOrUndefined(yield* builds.latest(workspaceId))
@@ -174,7 +192,7 @@ const make = Effect.gen(function*() {
       chat
     })
     if (result._tag === "Superseded") return Option.none()
-    yield* signal.notify
+    yield* signals.notify(Signals.queue)
     return Option.some(Requested.Queued({ build: result.build, binding: result.binding }))
   })
 
@@ -183,7 +201,7 @@ const make = Effect.gen(function*() {
       return (yield* templates.list).filter((template) => isAllowed(template, owner))
     }),
     template: Effect.fn("Workspaces.template")(template),
-    create: Effect.fn("Workspaces.create")(function*({ chat, name, owner, parameters, templateId }) {
+    create: Effect.fn("Workspaces.create")(function*({ chat, exactName, name, owner, parameters, templateId }) {
       const found = yield* template(owner, templateId)
       const resolved = yield* Effect.fromResult(TemplateParameters.resolve(found, parameters ?? {}, { limits }))
       yield* policy.check({
@@ -199,7 +217,7 @@ const make = Effect.gen(function*() {
         owner,
         workspaceId: WorkspaceId.make(yield* random.uuidV7()),
         templateId: found.templateId,
-        names: WorkspaceNames.candidates({
+        names: exactName !== undefined ? [exactName] : WorkspaceNames.candidates({
           wanted: name,
           templateName: found.name,
           suffixes: [hex.slice(0, 4), hex.slice(4, 8), hex.slice(8, 12), hex.slice(12)]
@@ -208,7 +226,7 @@ const make = Effect.gen(function*() {
         chat,
         limit: { count: config.newWorkspaces, within: config.within }
       })
-      if (created._tag === "Created") yield* signal.notify
+      if (created._tag === "Created") yield* signals.notify(Signals.queue)
       return created
     }),
     request: Effect.fn("Workspaces.request")(function*(wish) {
@@ -224,9 +242,12 @@ const make = Effect.gen(function*() {
         : yield* new NoWorkspace({ workspaceId: wish.workspaceId })
     }),
     cancel: Effect.fn("Workspaces.cancel")(function*(options) {
-      const canceled = Option.isSome(yield* builds.cancel(options))
-      if (canceled) yield* signal.notify
-      return canceled
+      const canceled = yield* builds.cancel(options)
+      if (Option.isNone(canceled)) return false
+      const { buildId } = canceled.value
+      yield* signals.notify(Signals.cancel(buildId))
+      yield* signals.notify(Signals.build(buildId))
+      return true
     }),
     list: Effect.fn("Workspaces.list")(builds.workspaces),
     find: Effect.fn("Workspaces.find")(function*(owner, idOrName) {
@@ -240,20 +261,20 @@ const make = Effect.gen(function*() {
       return yield* new WorkspaceRefused({ workspaceId, owner })
     }),
     log: (buildId, options) =>
-      Stream.paginate(
-        options?.after ?? 0,
-        Effect.fnUntraced(function*(after: number) {
-          const mark = signal.mark()
-          // Before the lines: what a build that has ended had to say is all there.
-          const record = yield* builds.get(buildId)
-          const lines = yield* builds.log({ buildId, after })
-          const last = lines.at(-1)
-          if (last !== undefined) return [lines, Option.some(last.number)] as const
-          if (Option.isNone(record) || isFinished(record.value.build)) return [lines, Option.none()] as const
-          yield* signal.changed(mark, config.poll)
-          return [lines, Option.some(after)] as const
-        })
-      )
+      Stream.unwrap(Effect.map(signals.subscribe(Signals.build(buildId)), (news) =>
+        Stream.paginate(
+          options?.after ?? 0,
+          Effect.fnUntraced(function*(after: number) {
+            // Before the lines: what a build that has ended had to say is all there.
+            const record = yield* builds.get(buildId)
+            const lines = yield* builds.log({ buildId, after })
+            const last = lines.at(-1)
+            if (last !== undefined) return [lines, Option.some(last.number)] as const
+            if (Option.isNone(record) || isFinished(record.value.build)) return [lines, Option.none()] as const
+            yield* news.changed(config.poll)
+            return [lines, Option.some(after)] as const
+          })
+        )))
   })
 })
 
@@ -263,7 +284,7 @@ const make = Effect.gen(function*() {
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Workspaces, never, Builds | Templates | Providers | BuildSignal> = Layer.effect(
+export const layer: Layer.Layer<Workspaces, never, Builds | Templates | Providers | Signals.Signals> = Layer.effect(
   Workspaces,
   make
 ).pipe(Layer.provide(SecureRandom.layerWebCrypto))

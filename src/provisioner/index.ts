@@ -6,7 +6,6 @@
 export * as BuildMetrics from "./BuildMetrics.ts"
 export * as BuildPolicy from "./BuildPolicy.ts"
 export * as BuildRunner from "./BuildRunner.ts"
-export * as BuildSignal from "./BuildSignal.ts"
 export * as Enrollment from "./Enrollment.ts"
 export * as Provider from "./Provider.ts"
 export * as ProvisionerConfig from "./ProvisionerConfig.ts"

@@ -213,7 +213,7 @@ export const make: Effect.Effect<Builds["Service"], never, MemoryStore.MemorySto
         )
       }),
 
-    take: ({ attempts, lease, limit }) =>
+    take: ({ attempts, lease, limit, nodeId }) =>
       Effect.map(DateTime.now, (now): Option.Option<TakenBuild> => {
         for (const found of entries(now)) {
           const fate = fateOf(found, now, limit, attempts)
@@ -226,6 +226,7 @@ export const make: Effect.Effect<Builds["Service"], never, MemoryStore.MemorySto
           ...next.row,
           attempt: next.row.attempt + 1,
           epoch: next.row.epoch + 1,
+          nodeId,
           startedAt: next.row.startedAt ?? now,
           leaseUntil: DateTime.addDuration(now, lease)
         })

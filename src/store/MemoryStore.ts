@@ -13,7 +13,18 @@ import type { Agent } from "../domain/Agent.ts"
 import type { Binding } from "../domain/Binding.ts"
 import type { Build, BuildRecord, LogLine } from "../domain/Build.ts"
 import type { Coverage } from "../domain/Coverage.ts"
-import type { AgentId, BuildId, ChatId, Incarnation, NodeId, OwnerId, TemplateId, WorkspaceId } from "../domain/Ids.ts"
+import type {
+  AgentId,
+  BuildId,
+  ChatId,
+  Incarnation,
+  NodeId,
+  OwnerId,
+  TemplateId,
+  TurnId,
+  WorkspaceId
+} from "../domain/Ids.ts"
+import type { Turn, TurnEvent, TurnMessage } from "../domain/Turn.ts"
 import type { WorkspaceName } from "../domain/Workspace.ts"
 
 /**
@@ -56,8 +67,24 @@ export interface WorkspaceRow {
 export interface BuildRow extends Omit<BuildRecord, "build" | "ahead" | "asOf"> {
   readonly repeatable: boolean
   readonly epoch: number
+  /** Who took it last. */
+  readonly nodeId: NodeId | null
   readonly leaseUntil: DateTime.Utc | null
   readonly cancelRequested: boolean
+}
+
+/**
+ * A turn, with what it has said and told under their numbers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TurnRow {
+  turn: Turn
+  leaseUntil: DateTime.Utc
+  interrupting: boolean
+  readonly messages: Map<number, TurnMessage>
+  readonly events: Map<number, TurnEvent>
 }
 
 /**
@@ -88,6 +115,7 @@ export const buildRow = (createdAt: DateTime.Utc, fields?: Partial<BuildRow>): B
   failure: null,
   attempt: 0,
   epoch: 0,
+  nodeId: null,
   leaseUntil: null,
   cancelRequested: false,
   createdAt,
@@ -102,12 +130,16 @@ export const buildRow = (createdAt: DateTime.Utc, fields?: Partial<BuildRow>): B
  */
 export class MemoryStore extends Context.Service<MemoryStore, {
   readonly chats: Map<ChatId, { readonly owner: OwnerId; readonly binding: Binding }>
+  /** What a chat has beside its owner and its binding. One that has no such row was made when somebody first looked. */
+  readonly chatRows: Map<ChatId, { readonly parentId: ChatId | null; readonly createdAt: DateTime.Utc }>
   readonly workspaces: Map<WorkspaceId, { readonly owner: OwnerId; readonly builds: ReadonlyArray<Build> }>
   readonly agents: Map<AgentId, AgentRow>
   readonly workspaceRows: Map<WorkspaceId, WorkspaceRow>
   readonly buildRows: Map<BuildId, BuildRow>
   /** The lines of each log, in order of their numbers. */
   readonly logs: Map<BuildId, ReadonlyArray<LogLine>>
+  /** In the order in which they began. */
+  readonly turns: Map<TurnId, TurnRow>
   coverage: Coverage | undefined
   /** The build with the highest number. */
   readonly latestBuild: (workspaceId: WorkspaceId) => Build | undefined
@@ -123,11 +155,13 @@ const make = Effect.sync(() => {
   const builds = (workspaceId: WorkspaceId): ReadonlyArray<Build> => workspaces.get(workspaceId)?.builds ?? []
   return MemoryStore.of({
     chats: new Map(),
+    chatRows: new Map(),
     workspaces,
     agents,
     workspaceRows: new Map(),
     buildRows: new Map(),
     logs: new Map(),
+    turns: new Map(),
     coverage: undefined,
     latestBuild: (workspaceId) => builds(workspaceId).at(-1),
     agentsOf: (buildId) => Array.from(agents.values(), (row) => row.agent).filter((agent) => agent.buildId === buildId),

@@ -1,5 +1,5 @@
 /**
- * The turns of chats in memory.
+ * The turns of chats in memory, over the tables of `MemoryStore`.
  *
  * @since 0.1.0
  */
@@ -11,19 +11,12 @@ import { unbound } from "../domain/Binding.ts"
 import { BindingRefused, TurnLost, TurnRunning } from "../domain/Errors.ts"
 import type { ChatId, OwnerId, TurnId } from "../domain/Ids.ts"
 import { Turn } from "../domain/Turn.ts"
-import type { HistoryMessage, TurnEnd, TurnEvent, TurnMessage } from "../domain/Turn.ts"
+import type { HistoryMessage, TurnEnd, TurnMessage } from "../domain/Turn.ts"
 import { MemoryStore } from "./MemoryStore.ts"
+import type { TurnRow } from "./MemoryStore.ts"
 import * as TurnClosing from "./TurnClosing.ts"
 import * as TurnPages from "./TurnPages.ts"
 import type { NumberedMessages, TurnFence, TurnStore } from "./TurnStore.ts"
-
-interface Row {
-  turn: Turn
-  leaseUntil: DateTime.Utc
-  interrupting: boolean
-  readonly messages: Map<number, TurnMessage>
-  readonly events: Map<number, TurnEvent>
-}
 
 /**
  * @since 0.1.0
@@ -31,48 +24,47 @@ interface Row {
  */
 export const make: Effect.Effect<TurnStore["Service"], never, MemoryStore> = Effect.gen(function*() {
   const store = yield* MemoryStore
-  /** In the order in which they began. */
-  const turns = new Map<TurnId, Row>()
+  const { turns } = store
 
-  const inChat = (chatId: ChatId): ReadonlyArray<Row> =>
+  const inChat = (chatId: ChatId): ReadonlyArray<TurnRow> =>
     Array.from(turns.values()).filter(({ turn }) => turn.chatId === chatId)
 
-  const ofChat = (chatId: ChatId, owner: OwnerId): ReadonlyArray<Row> =>
+  const ofChat = (chatId: ChatId, owner: OwnerId): ReadonlyArray<TurnRow> =>
     inChat(chatId).filter(({ turn }) => turn.owner === owner)
 
-  const owned = (turnId: TurnId, owner: OwnerId): Option.Option<Row> =>
+  const owned = (turnId: TurnId, owner: OwnerId): Option.Option<TurnRow> =>
     Option.filter(Option.fromUndefinedOr(turns.get(turnId)), ({ turn }) => turn.owner === owner)
 
-  const held = ({ epoch, turnId }: TurnFence): Row | undefined => {
+  const held = ({ epoch, turnId }: TurnFence): TurnRow | undefined => {
     const row = turns.get(turnId)
     return row?.turn.status === "running" && row.turn.epoch === epoch ? row : undefined
   }
 
-  const fenced = <A>(fence: TurnFence, use: (row: Row, now: DateTime.Utc) => A): Effect.Effect<A, TurnLost> =>
+  const fenced = <A>(fence: TurnFence, use: (row: TurnRow, now: DateTime.Utc) => A): Effect.Effect<A, TurnLost> =>
     Effect.flatMap(DateTime.now, (now) => {
       const row = held(fence)
       return row === undefined ? new TurnLost({ turnId: fence.turnId }) : Effect.succeed(use(row, now))
     })
 
-  const put = ({ messages }: Row, added: NumberedMessages): void =>
+  const put = ({ messages }: TurnRow, added: NumberedMessages): void =>
     added.messages.forEach((message, index) => {
       const number = added.from + index
       if (!messages.has(number)) messages.set(number, message)
     })
 
-  const end = (row: Row, { reason, status }: TurnEnd, endedAt: DateTime.Utc): Turn =>
+  const end = (row: TurnRow, { reason, status }: TurnEnd, endedAt: DateTime.Utc): Turn =>
     row.turn = new Turn({ ...row.turn, status, reason, endedAt })
 
-  const messagesOf = ({ messages }: Row): ReadonlyArray<TurnMessage> =>
+  const messagesOf = ({ messages }: TurnRow): ReadonlyArray<TurnMessage> =>
     Array.from(messages).sort(([a], [b]) => a - b).map(([, message]) => message)
 
-  const crash = (row: Row, now: DateTime.Utc): Turn => {
+  const crash = (row: TurnRow, now: DateTime.Utc): Turn => {
     const messages = messagesOf(row)
     put(row, { from: messages.length + 1, messages: TurnClosing.crashed(messages) })
     return end(row, TurnClosing.lost, now)
   }
 
-  const expired = (row: Row, now: DateTime.Utc): boolean =>
+  const expired = (row: TurnRow, now: DateTime.Utc): boolean =>
     row.turn.status === "running" && DateTime.isLessThanOrEqualTo(row.leaseUntil, now)
 
   const historyOf = (chatId: ChatId, owner: OwnerId): ReadonlyArray<HistoryMessage> =>

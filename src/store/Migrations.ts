@@ -303,5 +303,13 @@ const migrations: Readonly<Record<`${number}_${string}`, (schema: string) => Rea
   event json not null,
   primary key (turn_id, number)
 )`
+  ],
+  "0005_chats_of_an_owner": (schema) => [
+    `create index chats_owner on ${schema}.chats (owner, created_at, chat_id)`,
+    `create index chats_parent on ${schema}.chats (parent_id, created_at, chat_id) where parent_id is not null`
+  ],
+  "0006_newest": (schema) => [
+    `create index chats_newest on ${schema}.chats (created_at)`,
+    `create index workspaces_newest on ${schema}.workspaces (created_at) where deleted_at is null`
   ]
 }

@@ -3,26 +3,31 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
+import * as Bounds from "../domain/Bounds.ts"
 
 /**
- * `callTimeout` (3 s) ends every call to the database, hard, the wait for a connection of the pool included.
- *
+ * @since 0.1.0
+ * @category bounds
+ */
+export const bounds = Bounds.make("STORE", {
+  /** Ends every call to the database, hard, the wait for a connection of the pool included. */
+  callTimeout: Bounds.duration("3 seconds")
+})
+
+/**
  * @since 0.1.0
  * @category models
  */
-export interface StoreConfig {
-  readonly callTimeout: Duration.Duration
-}
+export interface StoreConfig extends Bounds.Of<typeof bounds> {}
 
 /**
  * @since 0.1.0
  * @category constants
  */
-export const defaults: StoreConfig = { callTimeout: Duration.seconds(3) }
+export const defaults: StoreConfig = bounds.defaults
 
 /**
  * The bounds in force.
@@ -35,15 +40,28 @@ export const StoreConfig: Context.Reference<StoreConfig> = Context.Reference("ch
 })
 
 /**
+ * Other values for some of the bounds; durations in any form.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Options = Bounds.Options<StoreConfig>
+
+/**
  * The defaults with other values for the options given.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: (options: Options) => StoreConfig = bounds.make
+
+/**
+ * Puts other values in force.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: { readonly callTimeout?: Duration.Input | undefined }): Layer.Layer<never> =>
-  Layer.succeed(StoreConfig, {
-    callTimeout: Duration.fromInputUnsafe(options.callTimeout ?? defaults.callTimeout)
-  })
+export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(StoreConfig, make(options))
 
 /**
  * Reads `STORE_CALL_TIMEOUT`.
@@ -51,6 +69,4 @@ export const layer = (options: { readonly callTimeout?: Duration.Input | undefin
  * @since 0.1.0
  * @category configs
  */
-export const config: Config.Config<StoreConfig> = Config.all({
-  callTimeout: Config.withDefault(Config.Duration("STORE_CALL_TIMEOUT"), defaults.callTimeout)
-})
+export const config: Config.Config<StoreConfig> = bounds.config

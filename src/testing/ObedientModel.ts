@@ -1,5 +1,5 @@
 /**
- * A model that has one wish, and does what the answers of the tools say: no more, and nothing of its own.
+ * A model that has one wish a turn, and does what the answers of the tools say: no more, and nothing of its own.
  *
  * It begins with one call. When that fails it follows the text literally: calls the tool that is named, repeats the call
  * when it is told to, waits when it is told to, and tells the user when only a person can help. A turn that ends well with
@@ -18,13 +18,14 @@ import * as ScriptedModel from "./ScriptedModel.ts"
 import type { Call, Request } from "./ScriptedModel.ts"
 
 /**
- * `wish` is the call that it is all about. `patience` is "a short while": 10 seconds unless said otherwise.
+ * `wish` is the call that it is all about, the same for every turn or made of the user's message. `patience` is "a short
+ * while": 10 seconds unless said otherwise.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
-  readonly wish: Call
+export interface Options extends ScriptedModel.Keeping {
+  readonly wish: Call | ((message: string) => Call)
   readonly patience?: Duration.Input | undefined
 }
 
@@ -47,10 +48,10 @@ export const layer = (
 ): Layer.Layer<LanguageModel.LanguageModel | ScriptedModel.ScriptedModel> => {
   const patience = Duration.fromInputUnsafe(options.patience ?? Duration.seconds(10))
   return ScriptedModel.layerChoosing((request) => {
-    const { call, after, words } = next(options.wish, request)
+    const { call, after, words } = next(wishOf(options, request), request)
     const step = call === undefined ? ScriptedModel.say(words) : ScriptedModel.call(call.name, call.args)
     return after === "a while" ? () => Effect.delay(step(request), patience) : step
-  })
+  }, options)
 }
 
 /** A call that was made, and its answer. */
@@ -79,13 +80,25 @@ const next = (wish: Call, request: Request): Intent => {
   return prepared(intent, past)
 }
 
+const wishOf = ({ wish }: Options, { prompt }: Request): Call => {
+  if (typeof wish !== "function") return wish
+  const message = prompt.content.findLast(({ role }) => role === "user")
+  return wish(
+    message?.role === "user"
+      ? message.content.flatMap((part) => part.type === "text" ? [part.text] : []).join("\n")
+      : ""
+  )
+}
+
+/** The calls of this turn: what an earlier message asked for is done. */
 const pastOf = ({ prompt }: Request): ReadonlyArray<Past> => {
+  const turn = prompt.content.slice(prompt.content.findLastIndex(({ role }) => role === "user") + 1)
   const results = new Map<string, unknown>()
-  for (const message of prompt.content) {
+  for (const message of turn) {
     if (message.role !== "tool") continue
     for (const part of message.content) if (part.type === "tool-result") results.set(part.id, part.result)
   }
-  return prompt.content.flatMap((message) =>
+  return turn.flatMap((message) =>
     message.role !== "assistant" ?
       [] :
       message.content.flatMap((part) =>

@@ -60,13 +60,23 @@ export interface Reply {
 export type Step = (request: Request) => Effect.Effect<Reply, AiError.AiError>
 
 /**
+ * Whether requests are kept for a test to look at, as they are unless said otherwise. What serves for long keeps none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Keeping {
+  readonly keepRequests?: boolean | undefined
+}
+
+/**
  * What the model was asked.
  *
  * @since 0.1.0
  * @category services
  */
 export class ScriptedModel extends Context.Service<ScriptedModel, {
-  /** All requests so far, in order. */
+  /** All requests so far, in order; none where they are not kept. */
   readonly requests: () => ReadonlyArray<Request>
   /** Completes when so many requests have come, counted from the beginning. */
   readonly untilAsked: (requests: number) => Effect.Effect<void>
@@ -170,15 +180,17 @@ export const results = ({ prompt }: Pick<Request, "prompt">): ReadonlyArray<Prom
 const failure = (reason: AiError.AiErrorReason): Effect.Effect<never, AiError.AiError> =>
   Effect.fail(AiError.make({ module: "ScriptedModel", method: "request", reason }))
 
-const make = Effect.fnUntraced(function*(stepOf: (position: number) => Step) {
+const make = Effect.fnUntraced(function*(stepOf: (position: number) => Step, { keepRequests = true }: Keeping = {}) {
   const requests: Array<Request> = []
+  let count = 0
   /** Completed by the next request. */
   let asked = Deferred.makeUnsafe<void>()
 
   /** The answer to a request, with its number, of which the ids are made. */
   const answer = (request: Request): Effect.Effect<readonly [Reply, number], AiError.AiError> =>
     Effect.suspend(() => {
-      const position = requests.push(request)
+      const position = ++count
+      if (keepRequests) requests.push(request)
       const waiting = asked
       asked = Deferred.makeUnsafe()
       Deferred.doneUnsafe(waiting, Effect.void)
@@ -187,9 +199,9 @@ const make = Effect.fnUntraced(function*(stepOf: (position: number) => Step) {
 
   const control = ScriptedModel.of({
     requests: () => requests.slice(),
-    untilAsked: (count) =>
+    untilAsked: (requests) =>
       Effect.suspend(() =>
-        requests.length >= count ? Effect.void : Effect.andThen(Deferred.await(asked), control.untilAsked(count))
+        count >= requests ? Effect.void : Effect.andThen(Deferred.await(asked), control.untilAsked(requests))
       )
   })
 
@@ -234,8 +246,9 @@ export const layer = (script: Iterable<Step>): Layer.Layer<LanguageModel.Languag
  * @category layers
  */
 export const layerChoosing = (
-  choice: (request: Request) => Step
-): Layer.Layer<LanguageModel.LanguageModel | ScriptedModel> => Layer.effectContext(make(() => choose(choice)))
+  choice: (request: Request) => Step,
+  keeping?: Keeping
+): Layer.Layer<LanguageModel.LanguageModel | ScriptedModel> => Layer.effectContext(make(() => choose(choice), keeping))
 
 const over = (steps: number): Step => () =>
   Effect.die(new Error(`The script of the model has ${steps} steps, and it was asked once more`))

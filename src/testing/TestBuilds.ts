@@ -1,6 +1,6 @@
 /**
  * A world in which workspaces are built: `TestWorkspaces` with the real queue, runner, waits and tools over the same
- * tables, and a provider that does what a test says.
+ * tables, and a provider that does what a test says. With `Turns.layerWithoutSetup()` and a model over it, turns run.
  *
  * A start that succeeds brings its agents alive, and those of earlier starts are gone; a stop or delete ends them. So it
  * is until a verb says otherwise, and builds take no time. What a verb says holds for builds and agents to come.
@@ -20,13 +20,14 @@ import type { Transition } from "../domain/Build.ts"
 import type { AgentId, WorkspaceId } from "../domain/Ids.ts"
 import { Template } from "../domain/Template.ts"
 import * as BuildRunner from "../provisioner/BuildRunner.ts"
-import * as BuildSignal from "../provisioner/BuildSignal.ts"
 import type { Providers } from "../provisioner/Provider.ts"
 import * as Readiness from "../provisioner/Readiness.ts"
 import * as Workspaces from "../provisioner/Workspaces.ts"
 import * as Builds from "../store/Builds.ts"
 import * as MemoryStore from "../store/MemoryStore.ts"
+import * as Signals from "../store/Signals.ts"
 import * as Templates from "../store/Templates.ts"
+import * as TurnStore from "../store/TurnStore.ts"
 import * as ChatTools from "../tool/ChatTools.ts"
 import * as ScriptedProvider from "./ScriptedProvider.ts"
 import { ScriptedStores } from "./ScriptedStores.ts"
@@ -89,9 +90,10 @@ export type Services =
   | Workspaces.Workspaces
   | Readiness.Readiness
   | BuildRunner.BuildRunner
-  | BuildSignal.BuildSignal
+  | Signals.Signals
   | Builds.Builds
   | Templates.Templates
+  | TurnStore.TurnStore
   | Providers
   | ScriptedProvider.ScriptedProvider
 
@@ -204,6 +206,28 @@ const layerQueue: Layer.Layer<Builds.Builds, never, MemoryStore.MemoryStore | Sc
   })
 ).pipe(Layer.provide(Builds.layerMemory))
 
+/** And so do the turns. */
+const layerTurns: Layer.Layer<TurnStore.TurnStore, never, MemoryStore.MemoryStore | ScriptedStores> = Layer.effect(
+  TurnStore.TurnStore,
+  Effect.gen(function*() {
+    const turns = yield* TurnStore.TurnStore
+    const { behind } = yield* ScriptedStores
+    return TurnStore.TurnStore.of({
+      begin: (options) => behind(turns.begin(options)),
+      renew: (options) => behind(turns.renew(options)),
+      append: (options) => behind(turns.append(options)),
+      appendEvents: (options) => behind(turns.appendEvents(options)),
+      finish: (options) => behind(turns.finish(options)),
+      interrupt: (options) => behind(turns.interrupt(options)),
+      sweep: (options) => behind(turns.sweep(options)),
+      get: (options) => behind(turns.get(options)),
+      latest: (options) => behind(turns.latest(options)),
+      history: (options) => behind(turns.history(options)),
+      events: (options) => behind(turns.events(options))
+    })
+  })
+).pipe(Layer.provide(TurnStore.layerMemory))
+
 /** Hashes at once: while a hash is really waited for, virtual time would pass the build by. */
 const layerDigest: Layer.Layer<Digest.Digest> = Layer.sync(Digest.Digest, () => {
   const digest = ({ name }: Digest.Algorithm, data: Uint8Array) =>
@@ -231,9 +255,10 @@ export const layerWith = (options: { readonly templates: Iterable<Template> }): 
     Layer.provideMerge(Layer.merge(Workspaces.layer, Readiness.layer)),
     Layer.provideMerge(Layer.mergeAll(
       layerQueue,
+      layerTurns,
       Templates.layerMemory(options.templates),
       ScriptedProvider.layer,
-      BuildSignal.layer
+      Signals.layer
     )),
     Layer.provideMerge(TestWorkspaces.layer)
   )

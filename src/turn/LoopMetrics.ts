@@ -39,3 +39,13 @@ export const duration = (status: TurnEnd["status"]) => Metric.withAttributes(sec
  * @category metrics
  */
 export const running = Metric.gauge("chat_workspace_turns_running", { description: "Turns that run on this node" })
+
+/**
+ * The age of the turn that has run longest here, as of the last look for lost turns.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const oldest = Metric.gauge("chat_workspace_turns_oldest_seconds", {
+  description: "Seconds that the oldest turn on this node has run"
+})

@@ -3,66 +3,62 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
-
-/**
- * - `setupWait` (5 s): how long a turn waits for instruction files, and beside it for the tools of MCP servers,
- *   which get half of it to start
- * - `setupLimit` (60 s): how long that work may go on when the turn does not wait for it any more
- * - `instructionNames`: the files to look for, as paths within the workspace folder, in the order in which they are shown
- * - `instructionFiles` (16): how many of these names are looked for
- * - `instructionFileBytes` (64 KiB): what is read of one file
- * - `instructionBytes` (256 KiB): what is read of all together
- * - `workspaceMcp` (`off`): whether the servers that a workspace names itself give tools to the model: none, those named
- *   in `mcpServers`, or all
- * - `mcpServers`: the servers that may, where only `listed` ones may
- * - `mcpCall` (60 s): how long a call of such a tool may take
- * - `mcpResultBytes` (32 KiB): what the result of such a call tells the model
- * - `mcpAgents` (1,000): of how many agents the tools are remembered
- * - `dialTimeouts` (2): after so many in a turn, further calls are answered without a dial
- *
- * @since 0.1.0
- * @category models
- */
-export interface TurnConfig {
-  readonly setupWait: Duration.Duration
-  readonly setupLimit: Duration.Duration
-  readonly instructionNames: ReadonlyArray<string>
-  readonly instructionFiles: number
-  readonly instructionFileBytes: number
-  readonly instructionBytes: number
-  readonly workspaceMcp: "off" | "listed" | "all"
-  readonly mcpServers: ReadonlyArray<string>
-  readonly mcpCall: Duration.Duration
-  readonly mcpResultBytes: number
-  readonly mcpAgents: number
-  readonly dialTimeouts: number
-}
+import * as Bounds from "../domain/Bounds.ts"
 
 /**
  * A workspace often holds a repository of strangers. Which tools the model has is the application's decision, and so the
  * servers that a workspace names itself give none unless it says so.
  *
  * @since 0.1.0
+ * @category bounds
+ */
+export const bounds = Bounds.make("TURN", {
+  /**
+   * How long a turn waits for instruction files, and beside it for the tools of MCP servers, which get half of it to
+   * start.
+   */
+  setupWait: Bounds.duration("5 seconds", { zero: true }),
+  /** How long that work may go on when the turn does not wait for it any more. */
+  setupLimit: Bounds.duration("60 seconds"),
+  /** The files to look for, as paths within the workspace folder, in the order in which they are shown. */
+  instructionNames: Bounds.names(["AGENTS.md", "CLAUDE.md", ".github/copilot-instructions.md"]),
+  /** How many of these names are looked for. */
+  instructionFiles: Bounds.count(16, { zero: true }),
+  /** What is read of one instruction file. */
+  instructionFileBytes: Bounds.bytes(64 * 1024),
+  /** What is read of all instruction files together. */
+  instructionBytes: Bounds.bytes(256 * 1024),
+  /**
+   * Whether the servers that a workspace names itself give tools to the model: none, those named in `mcpServers`, or
+   * all.
+   */
+  workspaceMcp: Bounds.choice(["off", "listed", "all"], "off"),
+  /** The servers that may, where only `listed` ones may. */
+  mcpServers: Bounds.names([]),
+  /** How long a call of such a tool may take. */
+  mcpCall: Bounds.duration("60 seconds"),
+  /** What the result of such a call tells the model. */
+  mcpResultBytes: Bounds.bytes(32 * 1024),
+  /** Of how many agents the tools are remembered. */
+  mcpAgents: Bounds.count(1000),
+  /** After so many in a turn, further calls are answered without a dial. */
+  dialTimeouts: Bounds.count(2)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface TurnConfig extends Bounds.Of<typeof bounds> {}
+
+/**
+ * @since 0.1.0
  * @category constants
  */
-export const defaults: TurnConfig = {
-  setupWait: Duration.seconds(5),
-  setupLimit: Duration.seconds(60),
-  instructionNames: ["AGENTS.md", "CLAUDE.md", ".github/copilot-instructions.md"],
-  instructionFiles: 16,
-  instructionFileBytes: 64 * 1024,
-  instructionBytes: 256 * 1024,
-  workspaceMcp: "off",
-  mcpServers: [],
-  mcpCall: Duration.seconds(60),
-  mcpResultBytes: 32 * 1024,
-  mcpAgents: 1000,
-  dialTimeouts: 2
-}
+export const defaults: TurnConfig = bounds.defaults
 
 /**
  * The bounds in force.
@@ -75,16 +71,12 @@ export const TurnConfig: Context.Reference<TurnConfig> = Context.Reference("chat
 })
 
 /**
- * The options of `layer`: any of the bounds, as a duration or in words.
+ * Other values for some of the bounds; durations in any form.
  *
  * @since 0.1.0
  * @category models
  */
-export type Options = {
-  readonly [Key in keyof TurnConfig]?:
-    | (TurnConfig[Key] extends Duration.Duration ? Duration.Input : TurnConfig[Key])
-    | undefined
-}
+export type Options = Bounds.Options<TurnConfig>
 
 /**
  * The defaults with other values for the options given.
@@ -92,47 +84,15 @@ export type Options = {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): TurnConfig => {
-  const duration = (key: "setupWait" | "setupLimit" | "mcpCall") =>
-    Duration.fromInputUnsafe(options[key] ?? defaults[key])
-  return {
-    setupWait: duration("setupWait"),
-    setupLimit: duration("setupLimit"),
-    instructionNames: options.instructionNames ?? defaults.instructionNames,
-    instructionFiles: options.instructionFiles ?? defaults.instructionFiles,
-    instructionFileBytes: options.instructionFileBytes ?? defaults.instructionFileBytes,
-    instructionBytes: options.instructionBytes ?? defaults.instructionBytes,
-    workspaceMcp: options.workspaceMcp ?? defaults.workspaceMcp,
-    mcpServers: options.mcpServers ?? defaults.mcpServers,
-    mcpCall: duration("mcpCall"),
-    mcpResultBytes: options.mcpResultBytes ?? defaults.mcpResultBytes,
-    mcpAgents: options.mcpAgents ?? defaults.mcpAgents,
-    dialTimeouts: options.dialTimeouts ?? defaults.dialTimeouts
-  }
-}
+export const make: (options: Options) => TurnConfig = bounds.make
 
 /**
- * Sets bounds; the others keep their defaults.
+ * Puts other values in force.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(TurnConfig, make(options))
-
-const duration = (name: string, fallback: Duration.Duration): Config.Config<Duration.Duration> =>
-  Config.withDefault(Config.Duration(name), fallback)
-
-const int = (name: string, fallback: number): Config.Config<number> => Config.withDefault(Config.Int(name), fallback)
-
-/** Names with commas between them. */
-const names = (name: string, fallback: ReadonlyArray<string>): Config.Config<ReadonlyArray<string>> =>
-  Config.withDefault(
-    Config.map(
-      Config.String(name),
-      (text) => text.split(",").map((part) => part.trim()).filter((part) => part !== "")
-    ),
-    fallback
-  )
 
 /**
  * Reads `TURN_SETUP_WAIT`, `TURN_WORKSPACE_MCP`, `TURN_MCP_SERVERS` (with commas between them) and so on, each with its
@@ -141,20 +101,4 @@ const names = (name: string, fallback: ReadonlyArray<string>): Config.Config<Rea
  * @since 0.1.0
  * @category configs
  */
-export const config: Config.Config<TurnConfig> = Config.all({
-  setupWait: duration("TURN_SETUP_WAIT", defaults.setupWait),
-  setupLimit: duration("TURN_SETUP_LIMIT", defaults.setupLimit),
-  instructionNames: names("TURN_INSTRUCTION_NAMES", defaults.instructionNames),
-  instructionFiles: int("TURN_INSTRUCTION_FILES", defaults.instructionFiles),
-  instructionFileBytes: int("TURN_INSTRUCTION_FILE_BYTES", defaults.instructionFileBytes),
-  instructionBytes: int("TURN_INSTRUCTION_BYTES", defaults.instructionBytes),
-  workspaceMcp: Config.withDefault(
-    Config.Literals(["off", "listed", "all"], "TURN_WORKSPACE_MCP"),
-    defaults.workspaceMcp
-  ),
-  mcpServers: names("TURN_MCP_SERVERS", defaults.mcpServers),
-  mcpCall: duration("TURN_MCP_CALL", defaults.mcpCall),
-  mcpResultBytes: int("TURN_MCP_RESULT_BYTES", defaults.mcpResultBytes),
-  mcpAgents: int("TURN_MCP_AGENTS", defaults.mcpAgents),
-  dialTimeouts: int("TURN_DIAL_TIMEOUTS", defaults.dialTimeouts)
-})
+export const config: Config.Config<TurnConfig> = bounds.config

@@ -13,6 +13,7 @@ import type { StoreError } from "../domain/Errors.ts"
 import type { OwnerId, TurnId } from "../domain/Ids.ts"
 import { endOf } from "../domain/Turn.ts"
 import type { NumberedEvent } from "../domain/Turn.ts"
+import * as Signals from "../store/Signals.ts"
 import type { TurnStore } from "../store/TurnStore.ts"
 import type { TurnLimits } from "./TurnLimits.ts"
 
@@ -34,15 +35,21 @@ interface Next {
   readonly wait: boolean
 }
 
+type Page = readonly [ReadonlyArray<NumberedEvent>, Option.Option<Next>]
+
 /**
  * @since 0.1.0
  * @category constructors
  */
-export const make = (store: TurnStore["Service"], limits: TurnLimits): TurnFollow => ({ after, owner, turnId }) =>
-  Stream.paginate<Next, NumberedEvent, TurnNotFound | StoreError>(
-    { after, wait: false },
-    Effect.fnUntraced(function*({ after, wait }) {
-      if (wait) yield* Effect.sleep(limits.poll)
+export const make = (
+  store: TurnStore["Service"],
+  signals: Signals.Signals["Service"],
+  limits: TurnLimits
+): TurnFollow =>
+({ after, owner, turnId }) => {
+  const look = (news: Signals.Subscription) =>
+    Effect.fnUntraced(function*({ after, wait }: Next): Effect.fn.Return<Page, TurnNotFound | StoreError> {
+      if (wait) yield* news.changed(limits.poll)
       const found = yield* store.events({ turnId, owner, after })
       if (Option.isNone(found)) return yield* new TurnNotFound({ turnId })
       const { events, turn } = found.value
@@ -53,4 +60,10 @@ export const make = (store: TurnStore["Service"], limits: TurnLimits): TurnFollo
         ? [[], Option.some({ after, wait: true })]
         : [[{ number: after + 1, event }], Option.none()]
     })
+  return Stream.unwrap(
+    Effect.map(
+      signals.subscribe(Signals.turn(turnId)),
+      (news) => Stream.paginate({ after, wait: false }, look(news))
+    )
   )
+}

@@ -1,8 +1,8 @@
 /**
  * One request to the model: what it says is told as it comes, and the whole of it is a message of the history.
  *
- * Calls of tools are left as they are, whether there is such a tool or not and whatever their arguments: to answer them is
- * not this module's concern.
+ * Calls of tools are left as they are, whether there is such a tool or not and whatever their arguments, unless nobody
+ * could write these down: to answer them is not this module's concern.
  *
  * @since 0.1.0
  */
@@ -17,6 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Nesting from "../domain/Nesting.ts"
 import type { TurnMessage } from "../domain/Turn.ts"
 import * as TurnClosing from "../store/TurnClosing.ts"
 import type { ChatToolkit } from "../tool/ToolCalls.ts"
@@ -80,7 +81,11 @@ export const make: Effect.Effect<TurnModel, never, LanguageModel.LanguageModel> 
         Effect.sync(() => {
           heardAt = clock.currentTimeMillisUnsafe()
           if (part.type === "text-delta" && part.delta !== "") onText(part.delta)
-          parts.push(part.type === "tool-call" && !part.providerExecuted ? { ...part, id: unique(part.id) } : part)
+          parts.push(
+            part.type === "tool-call" && !part.providerExecuted
+              ? { ...part, id: unique(part.id), params: Nesting.isWithin(part.params) ? part.params : tooDeep }
+              : part
+          )
         })
     )
 
@@ -130,6 +135,9 @@ const withoutBlanks = (message: Prompt.AssistantMessage): Prompt.AssistantMessag
     content: message.content.filter((part) => part.type !== "text" || part.text !== ""),
     options: message.options
   })
+
+/** A text, which no tool takes for its arguments: neither a history nor a provider could be told what was there. */
+const tooDeep = `(arguments that nest deeper than ${Nesting.limit} levels)`
 
 /** Results are found by the ids of their calls, which not every model makes with care. */
 const uniqueIds = () => {

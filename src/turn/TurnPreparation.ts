@@ -5,6 +5,8 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import type { ChatWorkspace } from "../dial/ChatWorkspaces.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import type { ChatId, OwnerId } from "../domain/Ids.ts"
 import { ChatTools } from "../tool/ChatTools.ts"
@@ -27,6 +29,8 @@ export interface Prepared {
 }
 
 /**
+ * `isHeld` says whether the turn is still this node's.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -34,6 +38,7 @@ export type TurnPreparation = (chat: {
   readonly chatId: ChatId
   readonly owner: OwnerId
   readonly child: boolean
+  readonly isHeld: () => boolean
 }) => Effect.Effect<Prepared, StoreError>
 
 /**
@@ -46,9 +51,10 @@ export const make = Effect.fnUntraced(
   function*(setup?: TurnSetup["Service"]): Effect.fn.Return<TurnPreparation, never, ChatTools> {
     const chatTools = yield* ChatTools
 
-    return Effect.fnUntraced(function*({ child, ...chat }) {
+    return Effect.fnUntraced(function*({ child, isHeld, ...chat }) {
       const found = yield* TurnNotices.make()
-      const { toolkit, workspace } = yield* chatTools.open({ ...chat, child, wrap: found.workspace })
+      const wrap = (workspace: ChatWorkspace): ChatWorkspace => whileHeld(found.workspace(workspace), isHeld)
+      const { toolkit, workspace } = yield* chatTools.open({ ...chat, child, wrap })
       const plain: Prepared = { system: [], notices: [], toolkit: found.toolkit(toolkit), step: found.step }
       if (setup === undefined) return plain
       return yield* setup.prepare({ workspace, toolkit, child }).pipe(
@@ -65,3 +71,13 @@ export const make = Effect.fnUntraced(
     })
   }
 )
+
+/** A call that waited for its connection begins nothing when the turn was lost meanwhile; the end of the turn is near. */
+const whileHeld = (workspace: ChatWorkspace, isHeld: () => boolean): ChatWorkspace => {
+  const connect = Effect.tap(workspace.connect, () => isHeld() ? Effect.void : Effect.never)
+  return {
+    ...workspace,
+    connect,
+    use: (f) => Effect.scopedWith((scope) => Effect.flatMap(Scope.provide(connect, scope), f))
+  }
+}

@@ -15,10 +15,12 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type { StoreError, TurnLost } from "../domain/Errors.ts"
+import type { TurnLost } from "../domain/Errors.ts"
 import type { Turn, TurnEnd, TurnEndReason, TurnMessage } from "../domain/Turn.ts"
 import * as Bounded from "../provisioner/Bounded.ts"
 import * as Lease from "../provisioner/Lease.ts"
+import * as StoreAnswers from "../provisioner/StoreAnswers.ts"
+import * as Signals from "../store/Signals.ts"
 import { StoreConfig } from "../store/StoreConfig.ts"
 import * as TurnClosing from "../store/TurnClosing.ts"
 import { TurnStore } from "../store/TurnStore.ts"
@@ -71,33 +73,30 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly system: string
   readonly setup: TurnSetup["Service"] | undefined
   readonly closing: Deferred.Deferred<void>
-}): Effect.fn.Return<TurnRun, never, TurnStore | ChatTools | LanguageModel.LanguageModel> {
+}): Effect.fn.Return<TurnRun, never, TurnStore | Signals.Signals | ChatTools | LanguageModel.LanguageModel> {
   const store = yield* TurnStore
+  const signals = yield* Signals.Signals
   const ask = yield* TurnModel.make
   const leaseOf = yield* Lease.make
   const prepare = yield* TurnPreparation.make(options.setup)
   const limits = yield* TurnLimits
   const { callTimeout } = yield* StoreConfig
 
-  /** A store that fails is asked again until it answers. Whoever waits ends that, as the lease does. */
-  const awaited = <A>(effect: Effect.Effect<A, TurnLost | StoreError>): Effect.Effect<A, TurnLost> =>
-    Effect.catchTag(effect, "StoreError", (error) =>
-      Effect.logDebug("The store is asked again", error).pipe(
-        Effect.andThen(Effect.sleep(limits.poll)),
-        Effect.andThen(Effect.suspend(() => awaited(effect)))
-      ))
+  const awaited = <A, E>(effect: Effect.Effect<A, E>) => StoreAnswers.awaited(effect, limits.poll)
 
   return Effect.fnUntraced(function*(begun) {
     const { beganAt, child, events, interrupted, turn } = begun
     const { chatId, owner } = turn
     const fence = { turnId: turn.turnId, epoch: turn.epoch }
+    const wanted = yield* signals.subscribe(Signals.interrupt(turn.turnId))
     const lease = leaseOf({
       of: "turn",
       renew: store.renew({ ...fence, lease: limits.lease }),
       since: beganAt,
       lease: limits.lease,
       every: limits.renew,
-      poll: limits.poll
+      poll: limits.poll,
+      pause: wanted.changed
     })
     const history = TurnHistory.make(
       TurnHistory.recent(begun.history, limits.historyBytes),
@@ -108,7 +107,9 @@ export const make = Effect.fnUntraced(function*(options: {
     let step: TurnCalls.TurnCalls | undefined
 
     const work = Effect.gen(function*(): Effect.fn.Return<Ending, ModelFailed | TurnLost> {
-      const { notices, step: before, system, toolkit } = yield* awaited(prepare({ chatId, owner, child }))
+      const { notices, step: before, system, toolkit } = yield* awaited(
+        prepare({ chatId, owner, child, isHeld: lease.isHeld })
+      )
       for (const message of notices) events.tell({ _tag: "Notice", message })
       const words = [options.system, ...system].filter((text) => text !== "").join("\n\n")
       for (let steps = 0; steps < limits.steps; steps++) {
@@ -167,8 +168,9 @@ export const make = Effect.fnUntraced(function*(options: {
     )
     const known: TurnEnd = Option.isSome(Option.flatten(written)) ? end : TurnClosing.lost
     events.end({ _tag: "End", ...known })
+    yield* signals.notify(Signals.turn(turn.turnId))
     return known
-  })
+  }, Effect.scoped)
 })
 
 const failed = (reason: TurnEndReason): TurnEnd => ({ status: "failed", reason })

@@ -25,22 +25,24 @@ import type { BindingRefused, TurnNotFound, TurnRunning } from "../domain/Errors
 import { NodeId, TurnId } from "../domain/Ids.ts"
 import type { ChatId, MessageId, OwnerId } from "../domain/Ids.ts"
 import type { NumberedEvent, Turn } from "../domain/Turn.ts"
+import * as Signals from "../store/Signals.ts"
 import { TurnStore } from "../store/TurnStore.ts"
 import type { ChatTools } from "../tool/ChatTools.ts"
 import * as LoopMetrics from "./LoopMetrics.ts"
 import * as TurnEvents from "./TurnEvents.ts"
 import * as TurnFollow from "./TurnFollow.ts"
 import { TurnLimits } from "./TurnLimits.ts"
+import * as TurnProgress from "./TurnProgress.ts"
 import * as TurnRun from "./TurnRun.ts"
 import { TurnSetup } from "./TurnSetup.ts"
 
 /**
- * A turn that runs on this node.
+ * A turn that runs on this node, and what it waits for.
  *
  * @since 0.1.0
  * @category models
  */
-export interface RunningTurn {
+export interface RunningTurn extends TurnProgress.TurnProgress {
   readonly turn: Turn
   readonly runningFor: Duration.Duration
 }
@@ -83,8 +85,8 @@ export class Turns extends Context.Service<Turns, {
     readonly after?: number | undefined
   }) => Stream.Stream<NumberedEvent, TurnNotFound | StoreError>
   /**
-   * Interrupts the running turn of a chat, wherever it runs: here at once, elsewhere when that node renews its lease.
-   * Answers the turn, or none when there is none. Its end is told by its events.
+   * Interrupts the running turn of a chat, wherever it runs: here at once, elsewhere when a signal reaches that node, or
+   * when it renews its lease. Answers the turn, or none when there is none. Its end is told by its events.
    */
   readonly interrupt: (options: {
     readonly chatId: ChatId
@@ -92,6 +94,13 @@ export class Turns extends Context.Service<Turns, {
   }) => Effect.Effect<Option.Option<Turn>, StoreError>
   /** What runs here now, oldest first. */
   readonly running: () => ReadonlyArray<RunningTurn>
+  /**
+   * Begins no more turns, and ends those that run: `interrupted`, for `shutdown`, with a result for each call. Returns when
+   * none runs, or after a bound. The end of the layer does the same.
+   */
+  readonly drain: Effect.Effect<void>
+  /** Why this node should get no messages now, for a readiness check: it shuts down. */
+  readonly unready: () => ReadonlyArray<string>
 }>()("chat-workspace/turn/Turns") {}
 
 /**
@@ -110,10 +119,12 @@ interface Entry {
   readonly beganAt: number
   readonly events: TurnEvents.TurnEvents
   readonly interrupted: Deferred.Deferred<void>
+  readonly progress: () => TurnProgress.TurnProgress
 }
 
 const make = Effect.fnUntraced(function*(options: Options = {}, setup?: TurnSetup["Service"]) {
   const store = yield* TurnStore
+  const signals = yield* Signals.Signals
   const limits = yield* TurnLimits
   const clock = yield* Clock.Clock
   const random = yield* SecureRandom.SecureRandom
@@ -134,22 +145,22 @@ const make = Effect.fnUntraced(function*(options: Options = {}, setup?: TurnSetu
 
   const isClosing = (): boolean => Deferred.isDoneUnsafe(closing)
 
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      Deferred.doneUnsafe(closing, Effect.void)
-      return Effect.timeoutOrElse(Effect.asVoid(Fiber.awaitAll(fibers)), {
-        duration: limits.drain,
-        orElse: () => {
-          for (const fiber of fibers) fiber.interruptUnsafe()
-          return Effect.logWarning("Turns did not end with their node in time and were left", {
-            "turn.ids": Array.from(running.keys())
-          })
-        }
-      })
+  const drain = Effect.suspend(() => {
+    Deferred.doneUnsafe(closing, Effect.void)
+    return Effect.timeoutOrElse(Effect.asVoid(Fiber.awaitAll(fibers)), {
+      duration: limits.drain,
+      orElse: () => {
+        for (const fiber of fibers) fiber.interruptUnsafe()
+        return Effect.logWarning("Turns did not end with their node in time and were left", {
+          "turn.ids": Array.from(running.keys())
+        })
+      }
     })
-  )
+  })
 
-  const followStored = TurnFollow.make(store, limits)
+  yield* Effect.addFinalizer(() => drain)
+
+  const followStored = TurnFollow.make(store, signals, limits)
 
   const counted = Effect.suspend(() => Metric.update(LoopMetrics.running, running.size))
 
@@ -204,6 +215,7 @@ const make = Effect.fnUntraced(function*(options: Options = {}, setup?: TurnSetu
       failing = Exit.isFailure(exit)
       if (Exit.isSuccess(exit)) {
         for (const { chatId, nodeId, turnId } of exit.value) {
+          yield* signals.notify(Signals.turn(turnId))
           yield* Effect.logWarning("A turn of a lost node was ended", {
             "chat.id": chatId,
             "turn.id": turnId,
@@ -211,6 +223,9 @@ const make = Effect.fnUntraced(function*(options: Options = {}, setup?: TurnSetu
           })
         }
       }
+      const now = clock.currentTimeMillisUnsafe()
+      const first = Array.from(running.values()).reduce((first, { beganAt }) => Math.min(first, beganAt), now)
+      yield* Metric.update(LoopMetrics.oldest, (now - first) / 1000)
       yield* Effect.sleep(limits.sweep)
     }
   })
@@ -252,8 +267,15 @@ const make = Effect.fnUntraced(function*(options: Options = {}, setup?: TurnSetu
           if (value._tag === "Attached") return yield* Deferred.succeed(answer, attachedTo(value.turn))
           const { history, turn } = value
           const fence = { turnId, epoch: turn.epoch }
-          const events = TurnEvents.make((from, events) => store.appendEvents({ ...fence, from, events }), limits)
-          const begun = { turn, history, beganAt, child, events, interrupted: Deferred.makeUnsafe<void>() }
+          const told = signals.notify(Signals.turn(turnId))
+          const { events, progress } = TurnProgress.observe(
+            TurnEvents.make(
+              (from, events) => Effect.andThen(store.appendEvents({ ...fence, from, events }), told),
+              limits
+            ),
+            clock
+          )
+          const begun = { turn, history, beganAt, child, events, progress, interrupted: Deferred.makeUnsafe<void>() }
           running.set(turnId, begun)
           yield* Deferred.succeed(answer, { turn, attached: false, events: events.follow(0) })
           yield* perform(begun)
@@ -265,15 +287,22 @@ const make = Effect.fnUntraced(function*(options: Options = {}, setup?: TurnSetu
     interrupt: Effect.fn("Turns.interrupt")(function*({ chatId, owner }) {
       yield* Effect.annotateCurrentSpan({ "chat.id": chatId })
       const here = Array.from(running.values()).find(({ turn }) => turn.chatId === chatId && turn.owner === owner)
-      if (here === undefined) return yield* store.interrupt({ chatId, owner })
+      if (here === undefined) {
+        const there = yield* store.interrupt({ chatId, owner })
+        if (Option.isSome(there)) yield* signals.notify(Signals.interrupt(there.value.turnId))
+        return there
+      }
       Deferred.doneUnsafe(here.interrupted, Effect.void)
       return Option.some(here.turn)
     }),
     running: () =>
-      Array.from(running.values(), ({ beganAt, turn }) => ({
+      Array.from(running.values(), ({ beganAt, progress, turn }) => ({
         turn,
-        runningFor: Duration.millis(clock.currentTimeMillisUnsafe() - beganAt)
-      }))
+        runningFor: Duration.millis(clock.currentTimeMillisUnsafe() - beganAt),
+        ...progress()
+      })),
+    drain,
+    unready: () => isClosing() ? ["this node shuts down"] : []
   })
 })
 
@@ -287,7 +316,7 @@ const internal = { status: "failed", reason: "internal" } as const
  */
 export const layer = (
   options?: Options
-): Layer.Layer<Turns, never, TurnStore | ChatTools | TurnSetup | LanguageModel.LanguageModel> =>
+): Layer.Layer<Turns, never, TurnStore | Signals.Signals | ChatTools | TurnSetup | LanguageModel.LanguageModel> =>
   Layer.effect(Turns, Effect.flatMap(TurnSetup, (setup) => make(options, setup))).pipe(
     Layer.provide(SecureRandom.layerWebCrypto)
   )
@@ -300,5 +329,16 @@ export const layer = (
  */
 export const layerWithoutSetup = (
   options?: Options
-): Layer.Layer<Turns, never, TurnStore | ChatTools | LanguageModel.LanguageModel> =>
+): Layer.Layer<Turns, never, TurnStore | Signals.Signals | ChatTools | LanguageModel.LanguageModel> =>
   Layer.effect(Turns, make(options)).pipe(Layer.provide(SecureRandom.layerWebCrypto))
+
+/**
+ * Ends the turns when it is released. Merged above the HTTP server it is released before it, so that those who follow a
+ * turn are told how it ended.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerDrain: Layer.Layer<never, never, Turns> = Layer.effectDiscard(
+  Effect.flatMap(Turns, ({ drain }) => Effect.addFinalizer(() => drain))
+)

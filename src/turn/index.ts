@@ -3,9 +3,13 @@
  *
  * @since 0.1.0
  */
+export * as Explanation from "./Explanation.ts"
+export * as ExplanationFinding from "./ExplanationFinding.ts"
+export * as ExplanationView from "./ExplanationView.ts"
 export * as InstructionBlock from "./InstructionBlock.ts"
 export * as InstructionFiles from "./InstructionFiles.ts"
 export * as McpToolkit from "./McpToolkit.ts"
+export * as QuietTracer from "./QuietTracer.ts"
 export * as TurnConfig from "./TurnConfig.ts"
 export * as TurnLimits from "./TurnLimits.ts"
 export * as TurnMetrics from "./TurnMetrics.ts"

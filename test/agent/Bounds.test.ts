@@ -1,6 +1,6 @@
 /** The waits of the gateway with the values that it has unless told otherwise, 1 ms before each and at it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, type Scope } from "effect"
+import { Effect, Exit, Fiber, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Protocol } from "../../src/agent/index.ts"
 import * as h from "./support/harness.ts"
@@ -56,6 +56,23 @@ describe("the bounds of the gateway", () => {
       assert.strictEqual(connection.liveness(), "closed")
       assert.strictEqual(yield* connection.closed, "lost")
       assert.strictEqual(on.transport.presence(enrolled.agentId), "absent")
+    })
+  )
+
+  test(
+    "a drain waits 5 s for agents to move, and 200 ms for the sockets that it closes then",
+    Effect.gen(function*() {
+      const on = yield* node
+      const agent = yield* virtual.attached(on, yield* h.enroll())
+      const drain = yield* Effect.forkChild(on.gateway.drain())
+      yield* virtual.pass(4999)
+      assert.strictEqual(agent.closed, undefined)
+      yield* TestClock.adjust(1)
+      assert.strictEqual(agent.closed, Protocol.CloseCode.restarting)
+      yield* TestClock.adjust(199)
+      assert.strictEqual(drain.pollUnsafe(), undefined)
+      yield* TestClock.adjust(1)
+      yield* Fiber.join(drain)
     })
   )
 

@@ -70,6 +70,20 @@ describe("the bounds of tools", () => {
       assert.deepInclude(yield* Fiber.join(whole), { _tag: "CallTimedOut", sent: "mayHaveRun" })
     })
   )
+
+  live(
+    "a list lets the agent wait 5 s for servers that start, or as long as is said, but not beyond its own deadline",
+    Effect.gen(function*() {
+      const { agent, mcp } = yield* scripted(listing(server("x")))
+      yield* mcp.tools()
+      yield* mcp.tools({ wait: "20 seconds" })
+      yield* mcp.tools({ wait: "10 minutes" })
+      assert.deepStrictEqual(
+        agent.requests.filter(({ tag }) => tag === "McpTools").map(({ payload }) => payload),
+        [{ waitMillis: 5000 }, { waitMillis: 20_000 }, { waitMillis: 60_000 }]
+      )
+    })
+  )
 })
 
 describe("an agent's word for its tools", () => {

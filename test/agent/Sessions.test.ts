@@ -22,6 +22,28 @@ const parked = Effect.fnUntraced(function*(sessions: Sessions.Sessions, count: n
 })
 
 describe("Sessions", () => {
+  it.effect("tells a watcher what is lent, now and from now on, and of versions that are not served", () =>
+    Effect.gen(function*() {
+      const sessions = yield* make()
+      const said: Array<string> = []
+      sessions.add(fakeSession(one, { epoch: 1 }), 0)
+      const stop = sessions.watch({
+        lent: ({ agentId, epoch }) => {
+          // In the step in which it can be had.
+          assert.strictEqual(sessions.current(agentId)?.epoch, epoch)
+          said.push(`${agentId} ${epoch}`)
+        },
+        incompatible: (agentId) => said.push(`${agentId} incompatible`)
+      })
+      sessions.add(fakeSession(two, { epoch: 3 }), 0)
+      sessions.add(fakeSession(two, { epoch: 2 }), 0)
+      sessions.add(fakeSession(one, { epoch: 2 }), 0)
+      sessions.incompatible(two, 0)
+      stop()
+      sessions.add(fakeSession(one, { epoch: 3 }), 0)
+      assert.deepStrictEqual(said, ["agent-1 1", "agent-2 3", "agent-1 2", "agent-2 incompatible"])
+    }))
+
   it.effect("limits the dials that wait for one agent and on the node, and gives places back", () =>
     Effect.gen(function*() {
       const sessions = yield* make({ waitersPerAgent: 3, waiters: 5 })

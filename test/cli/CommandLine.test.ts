@@ -2,7 +2,6 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs"
-import { createServer } from "node:net"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { vi } from "vitest"
@@ -10,10 +9,10 @@ import { ChatId, OwnerId, WorkspaceId } from "../../src/domain/Ids.ts"
 import { ChatBindings } from "../../src/store/ChatBindings.ts"
 import * as SqlChatBindings from "../../src/store/SqlChatBindings.ts"
 import * as Postgres from "../postgres.ts"
-import { assertClear, folder, get, run, serve, start, until } from "./support/commandLine.ts"
+import { assertClear, closedPort, folder, get, run, serve, start, until } from "./support/commandLine.ts"
 
 // A process takes half a second to start, and here are up to seven in a test.
-vi.setConfig({ testTimeout: 30_000 })
+vi.setConfig({ testTimeout: 90_000 })
 
 const real = { excludeTestServices: true, timeout: "60 seconds" } as const
 
@@ -22,21 +21,25 @@ const database = Effect.map(Postgres.TestDatabase, ({ url }) => ({ DATABASE_URL:
 
 const gone = { DATABASE_URL: "postgres://ann:hunter2@127.0.0.1:1/none" }
 
-/** A port on which nobody listens. */
-const closedPort = Effect.callback<string>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    const port = typeof address === "object" && address !== null ? address.port : 0
-    server.close(() => resume(Effect.succeed(String(port))))
-  })
-})
-
 describe("chat-workspace", () => {
   it.live("--help names every command", () =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run(["--help"])
       assert.deepStrictEqual([code, stderr], [0, ""])
-      for (const name of ["serve", "agent", "template", "workspace", "enroll", "migrate", "explain", "demo"]) {
+      for (
+        const name of [
+          "serve",
+          "chat",
+          "agent",
+          "template",
+          "workspace",
+          "enroll",
+          "migrate",
+          "explain",
+          "mcp",
+          "demo"
+        ]
+      ) {
         assert.match(stdout, new RegExp(`^  ${name} +\\w`, "m"))
       }
     }))
@@ -150,10 +153,10 @@ layer(Postgres.freshDatabase(), real)("chat-workspace with a database", (it) => 
         return response.status === 503 ? response.json() : undefined
       })
       assert.deepStrictEqual(leaving, { ready: false, reasons: ["this node shuts down"] })
-      const { code, stderr } = yield* Effect.timeout(server.ended, "10 seconds")
+      const { code, stderr } = yield* Effect.timeout(server.ended, "30 seconds")
       assert.deepStrictEqual([code, stderr], [130, ""])
       yield* agent.signal("SIGTERM")
-      yield* Effect.timeout(agent.ended, "5 seconds")
+      yield* Effect.timeout(agent.ended, "20 seconds")
     }).pipe(Effect.provide(SqlChatBindings.layer())))
 
   it.effect("serve: alive and ready, its metrics on the operators' address alone", () =>
@@ -164,7 +167,7 @@ layer(Postgres.freshDatabase(), real)("chat-workspace with a database", (it) => 
       assert.deepStrictEqual([ready.status, JSON.parse(ready.text)], [200, { ready: true, reasons: [] }])
       const metrics = yield* until("the first heartbeat", async () => {
         const text = await (await fetch(`${server.operators}/metrics`)).text()
-        return /^chat_workspace_gateway_heartbeats\{outcome="ok"\} [1-9]/m.test(text) ? text : undefined
+        return /^chat_workspace_gateway_heartbeats_total\{outcome="ok"\} [1-9]/m.test(text) ? text : undefined
       })
       assert.match(metrics, /^chat_workspace_gateway_sessions 0$/m)
       assert.match(metrics, /^chat_workspace_dial_waiters 0$/m)
@@ -217,12 +220,12 @@ describe("chat-workspace serve without DATABASE_URL", () => {
         const postgres = Number(readFileSync(Path.join(own, "data", "postmaster.pid"), "utf8").split("\n")[0])
         assert.isTrue(isAlive(postgres))
         yield* server.signal("SIGTERM")
-        yield* Effect.timeout(server.ended, "8 seconds")
+        yield* Effect.timeout(server.ended, "30 seconds")
         assert.isFalse(isAlive(postgres), "PostgreSQL outlived the server")
         assert.isFalse(existsSync(Path.join(own, "url")))
         assert.isTrue(existsSync(Path.join(own, "data", "PG_VERSION")), "what was stored is gone")
       }),
-    30_000
+    90_000
   )
 })
 

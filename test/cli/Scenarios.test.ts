@@ -25,7 +25,7 @@ const unused = () => {
 }
 const nowhere = Layer.mergeAll(
   Layer.mock(World, {}),
-  Layer.mock(ChatWorkspaces, { describe: unused }),
+  Layer.mock(ChatWorkspaces, { describe: unused, known: unused }),
   Layer.mock(Model, { chat: Effect.die("unused") }),
   Layer.effect(
     Backend,

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Scope } from "effect"
+import { Effect, Logger, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import { AgentTransport } from "../../src/agent/AgentTransport.ts"
 import * as AgentConnections from "../../src/dial/AgentConnections.ts"
 import * as Detached from "../../src/dial/Detached.ts"
@@ -7,7 +8,7 @@ import { agentId, connection, makeState } from "./support/World.ts"
 
 const a1 = agentId("a1")
 
-const make = Effect.gen(function*() {
+const makeWith = Effect.fnUntraced(function*(closing: Effect.Effect<void> = Effect.void) {
   const state = makeState()
   const detached = yield* Detached.make(2000)
   const connections = yield* AgentConnections.make(detached).pipe(Effect.provideService(
@@ -15,12 +16,18 @@ const make = Effect.gen(function*() {
     AgentTransport.of({
       features: new Set(),
       presence: () => "unknown",
-      dial: (agentId) => Effect.sync(() => connection(state, agentId, ++state.counts.dials))
+      dial: (agentId) =>
+        Effect.andThen(
+          Effect.addFinalizer(() => closing),
+          Effect.sync(() => connection(state, agentId, ++state.counts.dials))
+        )
     })
   ))
   yield* Effect.addFinalizer(() => Effect.sync(connections.close))
   return { connections, state }
 })
+
+const make = makeWith()
 
 describe("AgentConnections", () => {
   it.effect("a connection is lent to all who ask for its agent, and nothing else is dialed", () =>
@@ -61,4 +68,24 @@ describe("AgentConnections", () => {
       const scope = yield* Scope.make()
       assert.strictEqual(yield* Scope.provide(connections.lend(a1), scope), dialed)
     }))
+
+  it.effect("a connection idle for 5 min is released; that this takes more than 5 s is logged", () => {
+    const lines: Array<unknown> = []
+    return Effect.gen(function*() {
+      let closing = false
+      const { connections } = yield* makeWith(
+        Effect.andThen(Effect.sync(() => closing = true), Effect.sleep("1 minute"))
+      )
+      yield* Effect.scoped(connections.dial(a1))
+      yield* TestClock.adjust(299_999)
+      assert.isFalse(closing)
+      yield* TestClock.adjust(1)
+      assert.isTrue(closing)
+      yield* TestClock.adjust(4999)
+      assert.lengthOf(lines, 0)
+      yield* TestClock.adjust(1)
+      assert.lengthOf(lines, 1)
+      yield* TestClock.adjust("1 minute")
+    }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(message))])))
+  })
 })

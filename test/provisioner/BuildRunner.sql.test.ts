@@ -5,11 +5,11 @@ import { StoreError } from "../../src/domain/Errors.ts"
 import { BuildId, NodeId, WorkspaceId } from "../../src/domain/Ids.ts"
 import { WorkspaceName } from "../../src/domain/Workspace.ts"
 import * as BuildRunner from "../../src/provisioner/BuildRunner.ts"
-import * as BuildSignal from "../../src/provisioner/BuildSignal.ts"
 import { Providers } from "../../src/provisioner/Provider.ts"
 import * as ProvisionerConfig from "../../src/provisioner/ProvisionerConfig.ts"
 import { Builds } from "../../src/store/Builds.ts"
 import * as Migrations from "../../src/store/Migrations.ts"
+import * as Signals from "../../src/store/Signals.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
 import * as Templates from "../../src/store/Templates.ts"
 import * as ScriptedProvider from "../../src/testing/ScriptedProvider.ts"
@@ -66,7 +66,7 @@ const node = Effect.fnUntraced(function*(name: string, config?: ProvisionerConfi
   yield* Layer.buildWithMemoMap(
     BuildRunner.layer({ gatewayUrl: "ws://gateway", nodeId: NodeId.make(name) }).pipe(
       Layer.provide([
-        BuildSignal.layer,
+        Signals.layer,
         Templates.layerMemory([template()]),
         Layer.succeed(Providers, providers),
         Layer.succeed(
@@ -166,7 +166,8 @@ layer(emptyDatabase(), { excludeTestServices: true, timeout: "60 seconds" })("ru
       const script = yield* ScriptedProvider.ScriptedProvider
       yield* script.hang()
       const buildId = yield* create("w")
-      const first = yield* node("a")
+      // With one place it does not look for more: a look that is under way would take back what it gives.
+      const first = yield* node("a", { concurrency: 1 })
       yield* script.untilCalled(1)
       yield* first.close
       yield* script.succeed()

@@ -4,18 +4,19 @@ import { BuildMetrics } from "chat-workspace/provisioner"
 import { Duration, Effect, Metric, Option, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { TemplateId } from "../../src/domain/Ids.ts"
+import * as Signals from "../../src/store/Signals.ts"
 import * as Runners from "./support/runners.ts"
 
 describe("taking builds", () => {
   it.effect("a build is taken at once when somebody notifies", () =>
     Effect.gen(function*() {
       const world = yield* Runners.make()
-      const { signal } = yield* world.runner("a")
+      const { signals } = yield* world.runner("a")
       yield* TestClock.adjust("5 seconds")
       const { buildId } = yield* world.create()
       yield* TestClock.adjust(0)
       assert.strictEqual(yield* world.status(buildId), "pending")
-      yield* signal.notify
+      yield* signals.notify(Signals.queue)
       yield* TestClock.adjust(0)
       assert.strictEqual(yield* world.status(buildId), "succeeded")
     }))
@@ -35,10 +36,11 @@ describe("taking builds", () => {
   it.effect("no more run at once than there are places, and the next begins when one ends", () =>
     Effect.gen(function*() {
       const world = yield* Runners.make({ config: { concurrency: 2 } })
-      yield* world.script.takes("10 seconds")
+      // Not a time at which anybody looks.
+      yield* world.script.takes("9 seconds")
       for (let build = 0; build < 5; build++) yield* world.create()
       const { runner } = yield* world.runner("a")
-      yield* TestClock.adjust("9999 millis")
+      yield* TestClock.adjust("8999 millis")
       assert.deepInclude(world.script.counts(), { calls: 2, running: 2 })
       assert.deepStrictEqual(runner.running().map(({ buildId }) => String(buildId)), ["w1/1", "w2/1"])
       yield* TestClock.adjust("1 millis")
@@ -275,6 +277,33 @@ describe("how a build ends", () => {
       assert.deepInclude(world.script.counts(), { running: 0, interrupted: 1 })
     }))
 
+  it.effect("or at once when a signal comes", () =>
+    Effect.gen(function*() {
+      const world = yield* Runners.make()
+      yield* world.script.hang()
+      const { buildId, workspaceId } = yield* world.create()
+      const { signals } = yield* world.runner("a")
+      yield* TestClock.adjust("1 second")
+      yield* world.builds.cancel({ owner: Runners.owner, workspaceId })
+      yield* signals.notify(Signals.cancel(buildId))
+      yield* TestClock.adjust(0)
+      assert.strictEqual(yield* world.status(buildId), "canceled")
+    }))
+
+  it.effect("its own log is no reason to renew", () =>
+    Effect.gen(function*() {
+      const world = yield* Runners.make()
+      yield* world.script.hang()
+      yield* world.script.print(["pulling"])
+      const { buildId } = yield* world.create()
+      yield* world.runner("a")
+      yield* TestClock.adjust("9999 millis")
+      assert.deepStrictEqual(yield* world.log(buildId), ["pulling"])
+      assert.strictEqual(world.faults.count("renew"), 0)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(world.faults.count("renew"), 1)
+    }))
+
   it.effect("a provider that ignores its interruption is left after twice the time to kill, and the end is written", () =>
     Effect.gen(function*() {
       const world = yield* Runners.make()
@@ -353,9 +382,10 @@ describe("the log", () => {
       yield* world.script.hang()
       yield* world.script.print(["pulling", "creating"])
       const { buildId } = yield* world.create()
-      const { signal } = yield* world.runner("a")
+      const { signals } = yield* world.runner("a")
       yield* TestClock.adjust(0)
-      const woken = yield* Effect.forkChild(signal.changed(signal.mark(), "1 hour"), { startImmediately: true })
+      const news = yield* signals.subscribe(Signals.build(buildId))
+      const woken = yield* Effect.forkChild(news.changed("1 hour"), { startImmediately: true })
       yield* TestClock.adjust("999 millis")
       assert.deepStrictEqual(yield* world.log(buildId), [])
       assert.isUndefined(woken.pollUnsafe())

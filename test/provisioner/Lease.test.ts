@@ -2,12 +2,17 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { StoreError } from "../../src/domain/Errors.ts"
+import { BuildId } from "../../src/domain/Ids.ts"
 import * as Lease from "../../src/provisioner/Lease.ts"
+import * as Signals from "../../src/store/Signals.ts"
 
 type Answer = "held" | "interrupting" | "lost"
 
 /** A lease that began now, renewed by answers that the test gives. */
-const lease = Effect.fnUntraced(function*(answer: () => Effect.Effect<Answer, StoreError>) {
+const lease = Effect.fnUntraced(function*(
+  answer: () => Effect.Effect<Answer, StoreError>,
+  pause: (within: Duration.Input) => Effect.Effect<void> = Effect.sleep
+) {
   let asked = 0
   const leaseOf = yield* Lease.make
   const held = leaseOf({
@@ -19,11 +24,14 @@ const lease = Effect.fnUntraced(function*(answer: () => Effect.Effect<Answer, St
     since: 0,
     lease: Duration.seconds(30),
     every: Duration.seconds(5),
-    poll: Duration.seconds(1)
+    poll: Duration.seconds(1),
+    pause
   })
   const fiber = yield* Effect.forkChild(held.keep, { startImmediately: true })
   return { ...held, fiber, asked: () => asked }
 })
+
+const topic = Signals.cancel(BuildId.make("b"))
 
 const fails = new StoreError({ operation: "planted" })
 
@@ -76,6 +84,33 @@ describe("Lease", () => {
       assert.isTrue(isHeld())
       assert.isUndefined(fiber.pollUnsafe())
     }))
+
+  it.effect("is asked about at once when there is a reason, and lasts from then", () =>
+    Effect.gen(function*() {
+      const { notify, subscribe } = yield* Signals.Signals
+      const wanted = yield* subscribe(topic)
+      let failing = false
+      const { asked, fiber, left } = yield* lease(() => failing ? fails : Effect.succeed("held"), wanted.changed)
+      yield* TestClock.adjust("2 seconds")
+      yield* notify(topic)
+      yield* TestClock.adjust(0)
+      assert.strictEqual(asked(), 1)
+      assert.strictEqual(Duration.toMillis(left()), 30_000)
+      yield* TestClock.adjust("4999 millis")
+      assert.strictEqual(asked(), 1)
+      // What the store does not confirm lengthens nothing.
+      failing = true
+      for (let times = 0; times < 3; times++) {
+        yield* notify(topic)
+        yield* TestClock.adjust(0)
+      }
+      assert.strictEqual(asked(), 4)
+      assert.strictEqual(Duration.toMillis(left()), 25_001)
+      yield* TestClock.adjust("20 seconds")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* Fiber.join(fiber), "lost")
+    }).pipe(Effect.provide(Signals.layer)))
 
   it.effect.each(["interrupting", "lost"] as const)("tells what it hears: %s", (verdict) =>
     Effect.gen(function*() {

@@ -3,13 +3,13 @@ import { Context, Effect, Layer, Logger } from "effect"
 import { unbound } from "../../src/domain/Binding.ts"
 import { ChatId, Incarnation, NodeId } from "../../src/domain/Ids.ts"
 import * as BuildRunner from "../../src/provisioner/BuildRunner.ts"
-import * as BuildSignal from "../../src/provisioner/BuildSignal.ts"
 import * as ProvisionerConfig from "../../src/provisioner/ProvisionerConfig.ts"
 import * as Readiness from "../../src/provisioner/Readiness.ts"
 import * as Workspaces from "../../src/provisioner/Workspaces.ts"
 import { AgentPresence } from "../../src/store/AgentPresence.ts"
 import { ChatBindings } from "../../src/store/ChatBindings.ts"
 import * as Migrations from "../../src/store/Migrations.ts"
+import * as Signals from "../../src/store/Signals.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
 import * as Templates from "../../src/store/Templates.ts"
 import * as ScriptedProvider from "../../src/testing/ScriptedProvider.ts"
@@ -38,7 +38,7 @@ const node = (name: string) =>
           Readiness.layer,
           BuildRunner.layer({ gatewayUrl: "ws://gateway", nodeId: NodeId.make(name) })
         ).pipe(
-          Layer.provide(BuildSignal.layer),
+          Layer.provide(Signals.layer),
           Layer.provide(ProvisionerConfig.layer({ poll: "100 millis", scriptsPoll: "100 millis" }))
         )
       )

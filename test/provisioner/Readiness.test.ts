@@ -5,9 +5,9 @@ import type { Lifecycle } from "../../src/domain/Agent.ts"
 import type { BuildOutcome } from "../../src/domain/Build.ts"
 import type { BuildProgress } from "../../src/domain/BuildProgress.ts"
 import { BuildId } from "../../src/domain/Ids.ts"
-import type { BuildSignal } from "../../src/provisioner/BuildSignal.ts"
 import * as Readiness from "../../src/provisioner/Readiness.ts"
 import * as Builds from "../../src/store/Builds.ts"
+import type { Signals } from "../../src/store/Signals.ts"
 import { ScriptedTransport } from "../../src/testing/ScriptedTransport.ts"
 import {
   agentId,
@@ -87,7 +87,7 @@ describe("Readiness of a build", () => {
       yield* taken
       const fiber = yield* wait(buildId)
       yield* finished(buildId)
-      yield* notified
+      yield* notified(buildId)
       const ready = yield* endsNow(fiber)
       assert.deepStrictEqual(outcome(ready), nothing)
       assert.strictEqual(ready.record.build.status, "succeeded")
@@ -98,10 +98,10 @@ describe("Readiness of a build", () => {
       const faults = yield* Faults
       const buildId = yield* Effect.andThen(started(), asked("stop"))
       yield* taken
-      const services = yield* Effect.context<Builds.Builds | BuildSignal>()
+      const services = yield* Effect.context<Builds.Builds | Signals>()
       faults.meanwhile = Effect.suspend(() => {
         faults.meanwhile = Effect.void
-        return Effect.provideContext(Effect.andThen(Effect.orDie(finished(buildId)), notified), services)
+        return Effect.provideContext(Effect.andThen(Effect.orDie(finished(buildId)), notified(buildId)), services)
       })
       assert.deepStrictEqual(outcome(yield* endsNow(yield* wait(buildId))), nothing)
     }).pipe(Effect.provide(layer)))
@@ -387,7 +387,7 @@ describe("Readiness of an agent", () => {
       yield* finished(buildId)
       faults.mode = "fail"
       faults.of = ["latestBuild"]
-      yield* notified
+      yield* notified(buildId)
       assert.deepStrictEqual(outcome(yield* endsAfter(fiber, "2 minutes")), {
         agentStatus: "not_ready",
         agentError: "The database could not answer (latestBuild)."
@@ -663,11 +663,11 @@ describe("Readiness for many", () => {
       const { fiber, reports } = yield* watch(buildId)
       for (let number = 1; number <= 100; number++) {
         yield* logged(buildId, [number, `line ${number}`])
-        yield* notified
+        yield* notified(buildId)
         yield* TestClock.adjust(0)
       }
       yield* finished(buildId, { _tag: "Canceled" })
-      yield* notified
+      yield* notified(buildId)
       for (const waiting of [hanging, failing, fiber]) {
         assert.strictEqual((yield* endsNow(waiting)).failure, "The build was canceled.")
       }
@@ -692,7 +692,7 @@ describe("Readiness as it is reported", () => {
       })
       for (let number = 1; number <= 100; number++) {
         yield* logged(buildId, [number, "line"])
-        yield* notified
+        yield* notified(buildId)
         yield* TestClock.adjust(0)
       }
       yield* slow.open
@@ -760,15 +760,16 @@ describe("Readiness as it is reported", () => {
 
   it.effect("what is not new is reported once a poll, however often something changes on the node", () =>
     Effect.gen(function*() {
-      const { reports } = yield* watch(yield* running)
+      const buildId = yield* running
+      const { reports } = yield* watch(buildId)
       for (let times = 0; times < 10; times++) {
         yield* TestClock.adjust(199)
-        yield* notified
+        yield* notified(buildId)
         yield* TestClock.adjust(0)
       }
       assert.lengthOf(reports, 1)
       yield* TestClock.adjust(10)
-      yield* notified
+      yield* notified(buildId)
       yield* TestClock.adjust(0)
       assert.deepStrictEqual(reports.map(short), ["Building 0", "Building 2"])
     }).pipe(Effect.provide(layer)))

@@ -1,22 +1,22 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Option, Stream } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type { Binding } from "../../src/domain/Binding.ts"
 import { unbound } from "../../src/domain/Binding.ts"
 import type { BuildOutcome, Transition } from "../../src/domain/Build.ts"
-import { BuildRefused, StoreError } from "../../src/domain/Errors.ts"
+import { BuildRefused, StoreError, WorkspaceNameTaken } from "../../src/domain/Errors.ts"
 import { BuildId, ChatId, NodeId, OwnerId, TemplateId, WorkspaceId } from "../../src/domain/Ids.ts"
 import { Template } from "../../src/domain/Template.ts"
 import { WorkspaceName } from "../../src/domain/Workspace.ts"
 import { BuildPolicy } from "../../src/provisioner/BuildPolicy.ts"
 import type { BuildRequest } from "../../src/provisioner/BuildPolicy.ts"
-import * as BuildSignal from "../../src/provisioner/BuildSignal.ts"
 import * as Provider from "../../src/provisioner/Provider.ts"
 import * as Workspaces from "../../src/provisioner/Workspaces.ts"
 import * as AgentEnrollments from "../../src/store/AgentEnrollments.ts"
 import * as Builds from "../../src/store/Builds.ts"
 import * as ChatBindings from "../../src/store/ChatBindings.ts"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
+import * as Signals from "../../src/store/Signals.ts"
 import * as Templates from "../../src/store/Templates.ts"
 
 const ann = OwnerId.make("ann")
@@ -60,24 +60,33 @@ const providers = Layer.succeed(
   }])
 )
 
+class Notified extends Context.Service<Notified, { readonly topics: Array<Signals.Topic> }>()("test/Notified") {}
+
+const signals = Layer.effectContext(Effect.map(Signals.Signals, ({ notify, subscribe }) => {
+  const topics: Array<Signals.Topic> = []
+  return Context.make(Notified, { topics }).pipe(Context.add(Signals.Signals, {
+    subscribe,
+    notify: (topic) =>
+      Effect.suspend(() => {
+        topics.push(topic)
+        return notify(topic)
+      })
+  }))
+})).pipe(Layer.provide(Signals.layer))
+
 const ground = (...templates: ReadonlyArray<Template>) =>
   Layer.mergeAll(Builds.layerMemory, ChatBindings.layerMemory, AgentEnrollments.layerMemory).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(MemoryStore.layer, Templates.layerMemory(templates), providers, BuildSignal.layer)
+      Layer.mergeAll(MemoryStore.layer, Templates.layerMemory(templates), providers, signals)
     )
   )
 
 const layer = Layer.provideMerge(Workspaces.layer, ground(node, repeated, secret))
 
-/** How often the node was told that something has changed. */
-const counted = Effect.gen(function*() {
-  const signal = yield* BuildSignal.BuildSignal
-  let mark = signal.mark()
-  return () => {
-    const changed = mark !== signal.mark()
-    mark = signal.mark()
-    return changed
-  }
+/** What was notified since it was asked before. */
+const counted = Effect.map(Notified, ({ topics }) => {
+  topics.length = 0
+  return () => topics.splice(0)
 })
 
 const row = Effect.flatMap(ChatBindings.ChatBindings, (bindings) => bindings.get(chatId))
@@ -160,7 +169,7 @@ describe("Workspaces: create", () => {
       assert.deepStrictEqual(yield* row, result.binding)
       const record = Option.getOrThrow(yield* builds.get(result.build.buildId))
       assert.deepStrictEqual(record.parameters, { cpus: "2", region: "eu" })
-      assert.isTrue(changed())
+      assert.deepStrictEqual(changed(), [Signals.queue])
     }).pipe(Effect.provide(layer)))
 
   const names: ReadonlyArray<readonly [string | undefined, RegExp]> = [
@@ -181,6 +190,16 @@ describe("Workspaces: create", () => {
       assert.match((yield* created({ name: "shop" })).workspace.name ?? "", /^shop-[0-9a-f]{4}$/)
     }).pipe(Effect.provide(layer)))
 
+  it.effect("one that has to be exactly so is refused when it is taken, and nothing is made", () =>
+    Effect.gen(function*() {
+      const exactName = WorkspaceName.make("Shop")
+      assert.strictEqual((yield* created({ exactName })).workspace.name, exactName)
+      const refused = yield* Effect.flip(created({ exactName: WorkspaceName.make("shop") }))
+      assert.deepStrictEqual<unknown>(refused, new WorkspaceNameTaken({ name: "shop" }))
+      const workspaces = yield* Workspaces.Workspaces
+      assert.lengthOf(yield* workspaces.list(ann), 1)
+    }).pipe(Effect.provide(layer)))
+
   it.effect("parameters that do not fit make nothing", () =>
     Effect.gen(function*() {
       const workspaces = yield* Workspaces.Workspaces
@@ -195,7 +214,7 @@ describe("Workspaces: create", () => {
       )
       assert.lengthOf(yield* workspaces.list(ann), 0)
       assert.strictEqual((yield* row).generation, 0)
-      assert.isFalse(changed())
+      assert.deepStrictEqual(changed(), [])
     }).pipe(Effect.provide(layer)))
 
   it.effect("a chat that was bound meanwhile is answered with its row", () =>
@@ -206,7 +225,7 @@ describe("Workspaces: create", () => {
       const second = yield* workspaces.create({ owner: ann, chat: unbound(chatId), templateId: "repeated" })
       assert.deepStrictEqual(second, { _tag: "Superseded", binding: yield* row })
       assert.strictEqual((yield* row).workspaceId, first.workspace.workspaceId)
-      assert.isFalse(changed())
+      assert.deepStrictEqual(changed(), [])
     }).pipe(Effect.provide(layer)))
 
   it.effect("the fourth of a chat within an hour is refused", () =>
@@ -303,7 +322,7 @@ describe("Workspaces: request", () => {
       const latest = Option.getOrThrow(yield* builds.latest(workspaceId)).build
       assert.strictEqual(latest.number, before.number + (expected === "Queued" ? 1 : 0))
       if ("build" in requested) assert.strictEqual(requested.build.buildId, latest.buildId)
-      assert.strictEqual(changed(), expected === "Queued")
+      assert.deepStrictEqual(changed(), expected === "Queued" ? [Signals.queue] : [])
     }).pipe(Effect.provide(layer)))
 
   it.effect("a start takes the parameters of the build before, and those given instead", () =>
@@ -460,10 +479,11 @@ describe("Workspaces: cancel, list, find", () => {
       const { workspaceId } = first.workspace
       const changed = yield* counted
       assert.isTrue(yield* workspaces.cancel({ owner: ann, workspaceId }))
-      assert.isTrue(changed())
+      const { buildId } = first.build
+      assert.deepStrictEqual(changed(), [Signals.cancel(buildId), Signals.build(buildId)])
       assert.strictEqual(Option.getOrThrow(yield* builds.latest(workspaceId)).build.status, "canceled")
       assert.isFalse(yield* workspaces.cancel({ owner: ann, workspaceId }))
-      assert.isFalse(changed())
+      assert.deepStrictEqual(changed(), [])
       assert.strictEqual((yield* Effect.flip(workspaces.cancel({ owner: bob, workspaceId })))._tag, "WorkspaceRefused")
     }).pipe(Effect.provide(layer)))
 
@@ -513,7 +533,7 @@ describe("Workspaces: the log of a build", () => {
 
   it.effect("is followed as it is written, at a poll or at once when the node says so, to the end of the build", () =>
     Effect.gen(function*() {
-      const { notify } = yield* BuildSignal.BuildSignal
+      const { notify } = yield* Signals.Signals
       const { append, buildId, finish } = yield* taking
       const { fiber, seen } = yield* following(buildId)
       yield* append(1, 2)
@@ -522,7 +542,7 @@ describe("Workspaces: the log of a build", () => {
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(seen, ["1", "2"])
       yield* append(3, 3)
-      yield* notify
+      yield* notify(Signals.build(buildId))
       yield* TestClock.adjust(0)
       assert.deepStrictEqual(seen, ["1", "2", "3"])
       yield* append(4, 4)

@@ -166,7 +166,7 @@ const creating = (test: Test): void => {
     Effect.gen(function*() {
       const builds = yield* Builds
       const chats = yield* Chats
-      const row = yield* chats.create({ chatId: chat("c"), owner: owner("bob") })
+      const { binding: row } = yield* chats.create({ chatId: chat("c"), owner: owner("bob") })
       const refused = yield* Effect.flip(create("1", { chat: row }))
       assert.deepStrictEqual<unknown>(refused, new BindingRefused({ chatId: chat("c"), workspaceId: null }))
       assert.deepStrictEqual(yield* builds.workspace(workspace("w1")), Option.none())
@@ -319,7 +319,7 @@ const requesting = (test: Test): void => {
       const moved = yield* created("2", { chat: binding })
       yield* run()
       assert.deepStrictEqual<unknown>(yield* request("1", "stop", 1, { chat: binding }), RequestResult.Superseded())
-      const foreign = yield* chats.create({ chatId: chat("foreign"), owner: owner("bob") })
+      const { binding: foreign } = yield* chats.create({ chatId: chat("foreign"), owner: owner("bob") })
       assert.deepStrictEqual<unknown>(yield* request("1", "stop", 1, { chat: foreign }), RequestResult.Superseded())
       const none = unbound(chat("none"))
       assert.deepStrictEqual<unknown>(yield* request("1", "stop", 1, { chat: none }), RequestResult.Superseded())

@@ -1,6 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { DateTime, Effect, Option } from "effect"
 import { Binding, unbound } from "../../src/domain/Binding.ts"
+import type { Chat } from "../../src/domain/Chat.ts"
 import { BindingRefused } from "../../src/domain/Errors.ts"
 import { ChatBindings } from "../../src/store/ChatBindings.ts"
 import { Chats } from "../../src/store/Chats.ts"
@@ -19,15 +20,33 @@ const boundChat = Effect.fnUntraced(function*(name: string) {
   return binding
 })
 
+const names = (chats: ReadonlyArray<Chat>): ReadonlyArray<string> => chats.map(({ chatId }) => chatId)
+
+/** Errors count as equal by their messages alone. */
+const assertRefused = (error: unknown, expected: BindingRefused): void => {
+  assert.instanceOf(error, BindingRefused)
+  assert.deepStrictEqual({ ...error }, { ...expected })
+}
+
+/** Chats of ann's, made one after another. */
+const made = Effect.fnUntraced(function*(all: ReadonlyArray<string>, parent?: string) {
+  const chats = yield* Chats
+  for (const name of all) {
+    yield* chats.create({ chatId: chat(name), owner: ann, parent: parent === undefined ? undefined : chat(parent) })
+  }
+})
+
 const chatsContract = (test: Test): void => {
   test(
     "a new chat has generation 1 and no workspace",
     Effect.gen(function*() {
       const chats = yield* Chats
       const bindings = yield* ChatBindings
-      const created = yield* chats.create({ chatId: chat("c"), owner: ann })
-      assert.deepStrictEqual(created, new Binding({ ...unbound(chat("c")), generation: 1 }))
-      assert.deepStrictEqual(yield* bindings.get(chat("c")), created)
+      const { binding, createdAt, ...created } = yield* chats.create({ chatId: chat("c"), owner: ann })
+      assert.deepStrictEqual(binding, new Binding({ ...unbound(chat("c")), generation: 1 }))
+      assert.deepStrictEqual(yield* bindings.get(chat("c")), binding)
+      assert.deepInclude(created, { chatId: chat("c"), owner: ann, parentId: null })
+      assert.isTrue(DateTime.isDateTime(createdAt))
     })
   )
 
@@ -37,9 +56,12 @@ const chatsContract = (test: Test): void => {
       const chats = yield* Chats
       yield* chats.create({ chatId: chat("c"), owner: ann })
       const bound = yield* boundChat("c")
-      assert.deepStrictEqual(yield* chats.create({ chatId: chat("c"), owner: ann }), bound)
-      // Also where the repeat names a parent that is gone.
-      assert.deepStrictEqual(yield* chats.create({ chatId: chat("c"), owner: ann, parent: chat("gone") }), bound)
+      const repeated = yield* chats.create({ chatId: chat("c"), owner: ann })
+      assert.deepStrictEqual(repeated.binding, bound)
+      // Also where the repeat names a parent, or a workspace, that is gone.
+      for (const gone of [{ parent: chat("gone") }, { workspaceId: workspace("gone") }]) {
+        assert.deepStrictEqual(yield* chats.create({ chatId: chat("c"), owner: ann, ...gone }), repeated)
+      }
       assert.deepStrictEqual(yield* (yield* ChatBindings).get(chat("c")), bound)
     })
   )
@@ -49,8 +71,11 @@ const chatsContract = (test: Test): void => {
     Effect.gen(function*() {
       const chats = yield* Chats
       const created = yield* chats.create({ chatId: chat("c"), owner: ann })
-      const error = yield* Effect.flip(chats.create({ chatId: chat("c"), owner: bob }))
-      assert.deepStrictEqual(error, new BindingRefused({ chatId: chat("c"), workspaceId: null }))
+      yield* start("w", "b1", "a1")
+      for (const options of [{}, { workspaceId: workspace("w") }]) {
+        const error = yield* Effect.flip(chats.create({ chatId: chat("c"), owner: bob, ...options }))
+        assertRefused(error, new BindingRefused({ chatId: chat("c"), workspaceId: null }))
+      }
       assert.deepStrictEqual(yield* chats.create({ chatId: chat("c"), owner: ann }), created)
     })
   )
@@ -62,12 +87,13 @@ const chatsContract = (test: Test): void => {
       const bindings = yield* ChatBindings
       const parent = yield* boundChat("parent")
       const child = yield* chats.create({ chatId: chat("child"), owner: ann, parent: chat("parent") })
-      assert.deepStrictEqual(child, new Binding({ ...parent, chatId: chat("child"), generation: 1 }))
+      assert.deepStrictEqual(child.binding, new Binding({ ...parent, chatId: chat("child"), generation: 1 }))
+      assert.strictEqual(child.parentId, chat("parent"))
 
       yield* bindings.bindWorkspace({ chatId: chat("parent"), owner: ann, workspaceId: null })
-      assert.deepStrictEqual(yield* bindings.get(chat("child")), child)
+      assert.deepStrictEqual(yield* bindings.get(chat("child")), child.binding)
       const late = yield* chats.create({ chatId: chat("late"), owner: ann, parent: chat("parent") })
-      assert.deepStrictEqual(late, new Binding({ ...unbound(chat("late")), generation: 1 }))
+      assert.deepStrictEqual(late.binding, new Binding({ ...unbound(chat("late")), generation: 1 }))
     })
   )
 
@@ -79,7 +105,7 @@ const chatsContract = (test: Test): void => {
       yield* boundChat("parent")
       for (const [owner, parent] of [[bob, chat("parent")], [ann, chat("nobody")]] as const) {
         const error = yield* Effect.flip(chats.create({ chatId: chat("child"), owner, parent }))
-        assert.deepStrictEqual(error, new BindingRefused({ chatId: chat("child"), workspaceId: null }))
+        assertRefused(error, new BindingRefused({ chatId: chat("child"), workspaceId: null }))
       }
       assert.deepStrictEqual(yield* bindings.get(chat("child")), unbound(chat("child")))
     })
@@ -94,8 +120,98 @@ const chatsContract = (test: Test): void => {
         { concurrency: "unbounded" }
       )
       for (const row of rows) {
-        assert.deepStrictEqual(row, new Binding({ ...unbound(chat("c")), generation: 1 }))
+        assert.deepStrictEqual(row.binding, new Binding({ ...unbound(chat("c")), generation: 1 }))
       }
+    })
+  )
+
+  test(
+    "a chat is made with a workspace of its owner's, and not with another's or none",
+    Effect.gen(function*() {
+      const chats = yield* Chats
+      const bindings = yield* ChatBindings
+      yield* boundChat("other")
+      const { binding } = yield* chats.create({ chatId: chat("c"), owner: ann, workspaceId: workspace("w") })
+      assert.deepStrictEqual(
+        binding,
+        new Binding({ ...unbound(chat("c")), workspaceId: workspace("w"), generation: 1 })
+      )
+      assert.deepStrictEqual(yield* bindings.get(chat("c")), binding)
+      for (const [owner, workspaceId] of [[bob, workspace("w")], [ann, workspace("none")]] as const) {
+        const error = yield* Effect.flip(chats.create({ chatId: chat("d"), owner, workspaceId }))
+        assertRefused(error, new BindingRefused({ chatId: chat("d"), workspaceId }))
+      }
+      assert.deepStrictEqual(yield* chats.get({ chatId: chat("d"), owner: ann }), Option.none())
+      // Its own workspace, not what its parent remembers of another.
+      const child = yield* chats.create({
+        chatId: chat("child"),
+        owner: ann,
+        parent: chat("other"),
+        workspaceId: workspace("w")
+      })
+      assert.deepStrictEqual(
+        child.binding,
+        new Binding({ ...unbound(chat("child")), workspaceId: workspace("w"), generation: 1 })
+      )
+    })
+  )
+
+  test(
+    "a chat is read by its owner, as it is now, and by nobody else",
+    Effect.gen(function*() {
+      const chats = yield* Chats
+      const created = yield* chats.create({ chatId: chat("c"), owner: ann })
+      const bound = yield* boundChat("c")
+      const found = Option.getOrThrow(yield* chats.get({ chatId: chat("c"), owner: ann }))
+      assert.deepStrictEqual(found.binding, bound)
+      assert.deepStrictEqual(found.createdAt, created.createdAt)
+      assert.deepStrictEqual(yield* chats.get({ chatId: chat("c"), owner: bob }), Option.none())
+      assert.deepStrictEqual(yield* chats.get({ chatId: chat("none"), owner: ann }), Option.none())
+    })
+  )
+
+  test(
+    "a chat that came to be by its binding is one like the others",
+    Effect.gen(function*() {
+      const chats = yield* Chats
+      const bound = yield* boundChat("c")
+      const found = Option.getOrThrow(yield* chats.get({ chatId: chat("c"), owner: ann }))
+      assert.deepStrictEqual(found.binding, bound)
+      assert.isNull(found.parentId)
+      assert.deepStrictEqual(yield* chats.list({ owner: ann, limit: 10 }), [found])
+    })
+  )
+
+  test(
+    "the chats of an owner are listed a page at a time, the newest first, and nobody else's",
+    Effect.gen(function*() {
+      const chats = yield* Chats
+      yield* made(["a", "b", "c", "d"])
+      yield* chats.create({ chatId: chat("z"), owner: bob })
+      assert.deepStrictEqual(names(yield* chats.list({ owner: ann, limit: 10 })), ["d", "c", "b", "a"])
+      assert.deepStrictEqual(names(yield* chats.list({ owner: ann, limit: 3 })), ["d", "c", "b"])
+      assert.deepStrictEqual(names(yield* chats.list({ owner: ann, limit: 3, after: chat("b") })), ["a"])
+      assert.deepStrictEqual(names(yield* chats.list({ owner: ann, limit: 3, after: chat("a") })), [])
+      // Behind what is not there, or another's, is nothing.
+      for (const after of [chat("none"), chat("z")]) {
+        assert.deepStrictEqual(names(yield* chats.list({ owner: ann, limit: 3, after })), [])
+      }
+    })
+  )
+
+  test(
+    "the children of a chat are listed apart, and among all chats",
+    Effect.gen(function*() {
+      const chats = yield* Chats
+      yield* made(["p", "q"])
+      yield* made(["p1", "p2", "p3"], "p")
+      yield* made(["q1"], "q")
+      const children = { owner: ann, parent: chat("p"), limit: 2 }
+      assert.deepStrictEqual(names(yield* chats.list(children)), ["p3", "p2"])
+      assert.deepStrictEqual(names(yield* chats.list({ ...children, after: chat("p2") })), ["p1"])
+      assert.deepStrictEqual(names(yield* chats.list({ ...children, parent: chat("p1") })), [])
+      assert.deepStrictEqual(names(yield* chats.list({ ...children, owner: bob })), [])
+      assert.deepStrictEqual(names(yield* chats.list({ owner: ann, limit: 10 })), ["q1", "p3", "p2", "p1", "q", "p"])
     })
   )
 }

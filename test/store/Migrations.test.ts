@@ -50,7 +50,9 @@ const all: ReadonlyArray<readonly [id: number, name: string]> = [
   [1, "bindings_builds_and_presence"],
   [2, "queue_of_builds"],
   [3, "instruction_files"],
-  [4, "turns"]
+  [4, "turns"],
+  [5, "chats_of_an_owner"],
+  [6, "newest"]
 ]
 
 const fresh = { excludeTestServices: true, timeout: "60 seconds" } as const

@@ -5,6 +5,7 @@ import * as Digest from "effect/crypto/Digest"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { AgentId, BuildId, ChatId, Incarnation, NodeId, OwnerId, WorkspaceId } from "../../src/domain/Ids.ts"
+import * as Activity from "../../src/store/Activity.ts"
 import * as AgentEnrollments from "../../src/store/AgentEnrollments.ts"
 import * as AgentPresence from "../../src/store/AgentPresence.ts"
 import * as Builds from "../../src/store/Builds.ts"
@@ -26,6 +27,7 @@ export class StoreClock extends Context.Service<StoreClock, {
 }>()("test/StoreClock") {}
 
 export type Ports =
+  | Activity.Activity
   | AgentEnrollments.AgentEnrollments
   | AgentPresence.AgentPresence
   | Builds.Builds
@@ -38,6 +40,7 @@ export type Ports =
 export type Test = (name: string, body: Effect.Effect<void, unknown, Ports | StoreClock | Scope.Scope>) => void
 
 export const memory: Layer.Layer<Ports | StoreClock> = Layer.mergeAll(
+  Activity.layerMemory,
   AgentEnrollments.layerMemory,
   AgentPresence.layerMemory,
   Builds.layerMemory,

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema } from "effect"
-import { Tool, Toolkit } from "effect/ai"
+import { Prompt, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Recovery from "../../src/domain/Recovery.ts"
 import * as Instructions from "../../src/testing/Instructions.ts"
@@ -48,6 +48,23 @@ const obeys = Effect.fnUntraced(function*(answers: Readonly<Record<string, Reado
 })
 
 describe("an obedient model", () => {
+  it.effect("has a wish for each message, whatever it did for the ones before", () =>
+    Effect.gen(function*() {
+      const toolkit = yield* ToolCalls.make(
+        [Tools.tools.work],
+        yield* Tools.toHandlers({ work: () => ok, process_output: () => ok, start_workspace: () => ok })
+      )
+      const turn = (prompt: Prompt.RawInput) =>
+        Effect.provide(
+          conversation(toolkit, 3, prompt),
+          ObedientModel.layer({ wish: (subject) => ({ name: "work", args: { subject } }) })
+        )
+      const first = yield* turn("apples")
+      const second = yield* turn(Prompt.concat(first.prompt, Prompt.make("pears")))
+      assert.deepStrictEqual(first.exchanges.map(({ args }) => args), [{ subject: "apples" }])
+      assert.deepStrictEqual(second.exchanges.map(({ args }) => args), [{ subject: "pears" }])
+    }))
+
   it.effect("makes its one call, and says what came of it", () =>
     Effect.gen(function*() {
       assert.deepInclude(yield* obeys({}), { calls: ["work"], lastWords: "Done. fine" })

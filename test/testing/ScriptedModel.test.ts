@@ -35,6 +35,16 @@ describe("ScriptedModel", () => {
       assert.deepStrictEqual([second.text, second.finishReason], ["two", "stop"])
     }))
 
+  it.effect("keeps no request where it is told so, and goes on counting them", () =>
+    Effect.gen(function*() {
+      const model = yield* ScriptedModel.ScriptedModel
+      yield* generate
+      const second = yield* generate
+      yield* model.untilAsked(2)
+      assert.deepStrictEqual(model.requests(), [])
+      assert.deepStrictEqual(second.toolCalls.map(({ id }) => id), ["call-2-1"])
+    }).pipe(Effect.provide(ScriptedModel.layerChoosing(() => call("look", { at: "a" }), { keepRequests: false }))))
+
   test("streams a text word by word", [say("one two")], () =>
     Effect.gen(function*() {
       const parts = Array.from(yield* Stream.runCollect(stream))

@@ -1,16 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ChatWorkspaces } from "../../src/dial/ChatWorkspaces.ts"
 import { unbound } from "../../src/domain/Binding.ts"
-import { ChatId, TemplateId } from "../../src/domain/Ids.ts"
+import { ChatId, MessageId, TemplateId } from "../../src/domain/Ids.ts"
 import { Template } from "../../src/domain/Template.ts"
 import { Readiness } from "../../src/provisioner/Readiness.ts"
 import { Workspaces } from "../../src/provisioner/Workspaces.ts"
 import { ChatBindings } from "../../src/store/ChatBindings.ts"
 import { MemoryStore } from "../../src/store/MemoryStore.ts"
+import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
 import * as TestBuilds from "../../src/testing/TestBuilds.ts"
 import * as TestWorkspaces from "../../src/testing/TestWorkspaces.ts"
+import * as Turns from "../../src/turn/Turns.ts"
 
 const chat = ChatId.make("chat")
 const { owner } = TestWorkspaces
@@ -199,4 +201,38 @@ describe("TestBuilds", () => {
       Effect.flatMap((waiting) => Fiber.join(waiting)),
       Effect.map((error) => assert.strictEqual(error._tag, "StoreError"))
     ))
+})
+
+/** The turn of a message, heard to its end. */
+const turn = Effect.fnUntraced(function*(messageId: string) {
+  const turns = yield* Turns.Turns
+  const { events } = yield* turns.send({ chatId: chat, owner, messageId: MessageId.make(messageId), text: "Go on." })
+  return Array.from(yield* Stream.runCollect(events), ({ event }) => event)
+})
+
+const withModel = (script: ReadonlyArray<ScriptedModel.Step>) =>
+  Effect.provide(Layer.provide(Turns.layerWithoutSetup(), ScriptedModel.layer(script)))
+
+describe("turns in TestBuilds", () => {
+  test("a model makes a workspace and works in it", ({ world }) =>
+    Effect.gen(function*() {
+      yield* world.onExecute(() => Effect.succeed({ stdout: "Linux\n" }))
+      const events = yield* turn("m")
+      const results = events.flatMap((event) => event._tag === "Result" ? [JSON.stringify(event.result)] : [])
+      assert.include(results[0], "\"created\":true")
+      assert.include(results[1], "Linux")
+      assert.deepStrictEqual(events.at(-1), { _tag: "End", status: "done", reason: null })
+    }).pipe(withModel([
+      ScriptedModel.call("create_workspace", { template_id: TestBuilds.template.templateId }),
+      ScriptedModel.call("execute", { command: "uname" }),
+      ScriptedModel.say("On Linux.")
+    ])))
+
+  test("are in the database that can be down", ({ world }) =>
+    Effect.gen(function*() {
+      yield* world.databaseDown()
+      assert.strictEqual((yield* Effect.flip(turn("m")))._tag, "StoreError")
+      yield* world.databaseUp
+      assert.deepStrictEqual((yield* turn("n")).at(-1), { _tag: "End", status: "done", reason: null })
+    }).pipe(withModel([ScriptedModel.say("Hello.")])))
 })

@@ -6,17 +6,10 @@ import { createServer } from "node:http"
 import { AgentGateway, GatewayConfig } from "../../src/agent/index.ts"
 import { ChatWorkspaces } from "../../src/dial/index.ts"
 import { ChatId, OwnerId, WorkspaceId } from "../../src/domain/Ids.ts"
-import {
-  BuildRunner,
-  BuildSignal,
-  Provider,
-  ProvisionerConfig,
-  Readiness,
-  Workspaces
-} from "../../src/provisioner/index.ts"
+import { BuildRunner, Provider, ProvisionerConfig, Readiness, Workspaces } from "../../src/provisioner/index.ts"
 import { ProcessProvider } from "../../src/provisioner/process/index.ts"
 import * as WorkspaceFolder from "../../src/provisioner/process/WorkspaceFolder.ts"
-import { ChatBindings, Migrations, SqlStore, Templates } from "../../src/store/index.ts"
+import { ChatBindings, Migrations, Signals, SqlStore, Templates } from "../../src/store/index.ts"
 import { ChatTools } from "../../src/tool/index.ts"
 import * as h from "../agent/support/harness.ts"
 import { emptyDatabase } from "../postgres.ts"
@@ -42,7 +35,7 @@ const backend = (root: string) =>
   ).pipe(
     Layer.provide([Workspaces.layer, Readiness.layer, ChatWorkspaces.layer]),
     Layer.provide([
-      BuildSignal.layer,
+      Signals.layer,
       Templates.layerMemory([template]),
       Layer.effect(Provider.Providers, Effect.map(ProcessProvider.make({ root }), (made) => Provider.make([made]))),
       AgentGateway.layerTransport(),

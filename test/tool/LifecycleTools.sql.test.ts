@@ -6,7 +6,6 @@ import { AgentTransport } from "../../src/agent/AgentTransport.ts"
 import * as ChatWorkspaces from "../../src/dial/ChatWorkspaces.ts"
 import { ChatId, Incarnation, NodeId } from "../../src/domain/Ids.ts"
 import * as BuildRunner from "../../src/provisioner/BuildRunner.ts"
-import * as BuildSignal from "../../src/provisioner/BuildSignal.ts"
 import { Providers } from "../../src/provisioner/Provider.ts"
 import { ProviderFailed } from "../../src/provisioner/Provider.ts"
 import * as ProvisionerConfig from "../../src/provisioner/ProvisionerConfig.ts"
@@ -16,6 +15,7 @@ import { AgentPresence } from "../../src/store/AgentPresence.ts"
 import { Builds } from "../../src/store/Builds.ts"
 import { ChatBindings } from "../../src/store/ChatBindings.ts"
 import * as Migrations from "../../src/store/Migrations.ts"
+import * as Signals from "../../src/store/Signals.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
 import * as StoreConfig from "../../src/store/StoreConfig.ts"
 import * as Templates from "../../src/store/Templates.ts"
@@ -86,7 +86,7 @@ const node = Effect.fnUntraced(function*(name: string, callTimeout?: Duration.In
       Layer.provide([
         SqlStore.layer({ schema }).pipe(Layer.provide(databaseClient())),
         Templates.layerMemory([TestBuilds.template]),
-        BuildSignal.layer,
+        Signals.layer,
         shared
       ]),
       Layer.provide(callTimeout === undefined ? bounds : boundsWith(callTimeout))

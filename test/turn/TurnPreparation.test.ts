@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer, Option, Stream } from "effect"
 import { Ids } from "../../src/domain/index.ts"
 import type { TurnMessage } from "../../src/domain/Turn.ts"
 import * as TurnStore from "../../src/store/TurnStore.ts"
@@ -19,24 +19,25 @@ const turnOnStopped = Effect.fnUntraced(function*(options: {
   yield* world.onExecute(() => Effect.succeed({ stdout: "Linux\n" }))
   const context = yield* Layer.build(
     // One call after the other, so that they cannot share a look by coming together.
-    Layer.provide(Turns.layerWithoutSetup(), [TurnStore.layerMemory, TurnLimits.layer({ calls: 1 })]).pipe(
-      Layer.merge(TurnStore.layerMemory),
+    Layer.provide(Turns.layerWithoutSetup(), TurnLimits.layer({ calls: 1 })).pipe(
       Layer.provideMerge(ScriptedModel.layer(options.script))
     )
   )
+  const store = yield* TurnStore.TurnStore
+  const before = yield* store.latest({ chatId: t.chatId, owner: TestWorkspaces.owner })
+  const epoch = Option.match(before, { onNone: () => 1, onSome: (turn) => turn.epoch + 1 })
   const [, counts] = yield* world.counted(Effect.flatMap(
     Context.get(context, Turns.Turns).send({
       chatId: t.chatId,
       owner: TestWorkspaces.owner,
-      messageId: Ids.MessageId.make("m"),
+      messageId: Ids.MessageId.make(`m${epoch}`),
       text: "Where are we?",
       child: options.child
     }),
     ({ events }) => Stream.runDrain(events)
   ))
-  const store = Context.get(context, TurnStore.TurnStore)
   const rows = yield* store.history({ chatId: t.chatId, owner: TestWorkspaces.owner })
-  const history: ReadonlyArray<TurnMessage> = rows.map(({ message }) => message)
+  const history: ReadonlyArray<TurnMessage> = rows.filter((row) => row.epoch === epoch).map(({ message }) => message)
   t.assertAcceptable(history)
   return { counts, history, requests: Context.get(context, ScriptedModel.ScriptedModel).requests() }
 })

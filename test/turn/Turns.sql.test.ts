@@ -4,11 +4,13 @@ import type { SqlClient } from "effect/sql"
 import { StoreError } from "../../src/domain/Errors.ts"
 import type { TurnEvent } from "../../src/domain/Turn.ts"
 import * as Migrations from "../../src/store/Migrations.ts"
+import * as Signals from "../../src/store/Signals.ts"
 import * as SqlTurns from "../../src/store/SqlTurns.ts"
 import type { TurnStore } from "../../src/store/TurnStore.ts"
 import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
 import type * as TurnLimits from "../../src/turn/TurnLimits.ts"
-import { emptyDatabase } from "../postgres.ts"
+import { emptyDatabase, type TestDatabase } from "../postgres.ts"
+import * as signals from "../store/signals.ts"
 import * as t from "./support/turns.ts"
 
 const { call, calls, say } = ScriptedModel
@@ -33,7 +35,7 @@ const until = (condition: () => boolean) =>
   Effect.repeat(Effect.sync(condition), { until: (held) => held, schedule: Schedule.spaced("50 millis") })
 
 layer(emptyDatabase(), { excludeTestServices: true, timeout: "60 seconds" })("Turns on two nodes", (it) => {
-  const test = (name: string, body: Effect.Effect<void, unknown, TurnStore | Scope.Scope>) =>
+  const test = (name: string, body: Effect.Effect<void, unknown, TurnStore | TestDatabase | Scope.Scope>) =>
     it.effect(name, () => Effect.provide(Effect.scoped(body), store), 60_000)
 
   test(
@@ -97,6 +99,33 @@ layer(emptyDatabase(), { excludeTestServices: true, timeout: "60 seconds" })("Tu
       assert.deepStrictEqual(one.hands.interrupted, ["hold"])
       yield* t.told(two.send("m2"))
       t.assertAcceptable(yield* t.history)
+    })
+  )
+
+  test(
+    "one hears at once what the other is asked and tells: nothing is polled here for an hour",
+    Effect.gen(function*() {
+      const there = yield* signals.sqlNode("turns")
+      const here = yield* signals.sqlNode("turns")
+      yield* signals.connected({ here, there })
+      yield* signals.connected({ here: there, there: here })
+      const slow: TurnLimits.Options = {
+        lease: "4 hours",
+        renew: "1 hour",
+        poll: "1 hour",
+        sweep: "1 hour",
+        flush: "50 millis"
+      }
+      const script = [ScriptedModel.reply({ text: "I look.", calls: [{ name: "hold", args: {} }] })]
+      const one = yield* t.node("one", script, { limits: slow, signals: Layer.succeed(Signals.Signals, there) })
+      const two = yield* t.node("two", [], { limits: slow, signals: Layer.succeed(Signals.Signals, here) })
+      yield* one.send("m1")
+      const listener = yield* t.listen((yield* two.send("m1")).events)
+      yield* until(() => listener.heard().some(({ _tag }) => _tag === "Call"))
+      yield* one.hands.untilRan(1)
+      yield* two.interrupt
+      assert.deepStrictEqual(yield* listener.end, { _tag: "End", status: "interrupted", reason: "user" })
+      assert.deepStrictEqual(one.hands.interrupted, ["hold"])
     })
   )
 })

@@ -347,7 +347,10 @@ describe("what a node says of its turns", () => {
       const { turn } = yield* node.send("m1")
       yield* node.hands.untilRan(1)
       yield* TestClock.adjust("7 seconds")
-      assert.deepStrictEqual(node.turns.running(), [{ turn, runningFor: Duration.seconds(7) }])
+      const runningFor = Duration.seconds(7)
+      assert.deepStrictEqual(node.turns.running(), [
+        { turn, runningFor, calls: [{ name: "hold", runningFor }], quietFor: runningFor }
+      ])
       assert.strictEqual((yield* Metric.value(LoopMetrics.running)).value, 1)
       yield* node.hands.open
       yield* t.told(node.send("m1"))

@@ -9,6 +9,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Nesting from "../../domain/Nesting.ts"
 import { type McpCallResult, mcpLimits, type McpTool } from "../Protocol.ts"
 import * as McpResult from "./McpResult.ts"
 import { McpFailed, type Transport } from "./McpTransport.ts"
@@ -112,7 +113,8 @@ const decodeTool = Schema.decodeUnknownOption(Tool)
 
 const toolOf = (value: unknown): McpTool | undefined => {
   const tool = Option.getOrUndefined(decodeTool(value))
-  if (tool === undefined || Buffer.byteLength(JSON.stringify(tool.inputSchema)) > mcpLimits.schema) return undefined
+  if (tool === undefined || !Nesting.isWithin(tool.inputSchema)) return undefined
+  if (Buffer.byteLength(JSON.stringify(tool.inputSchema)) > mcpLimits.schema) return undefined
   return {
     name: tool.name,
     description: McpResult.shortened(tool.description ?? "", mcpLimits.description),

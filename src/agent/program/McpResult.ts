@@ -8,6 +8,7 @@
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Nesting from "../../domain/Nesting.ts"
 import { type McpCallResult, type McpContent, mcpLimits } from "../Protocol.ts"
 
 /**
@@ -36,7 +37,8 @@ export const decode = (answer: unknown): Option.Option<McpCallResult> =>
       }
       break
     }
-    const fits = structuredContent !== undefined && sizeOf(structuredContent) <= left
+    const fits = structuredContent !== undefined && Nesting.isWithin(structuredContent) &&
+      sizeOf(structuredContent) <= left
     return {
       content: kept,
       isError,

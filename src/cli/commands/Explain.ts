@@ -11,8 +11,8 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
-import * as ChatExplanation from "../../dial/ChatExplanation.ts"
 import { ChatId } from "../../domain/Ids.ts"
+import * as Explanation from "../../turn/Explanation.ts"
 import * as Database from "../Database.ts"
 import { operatorPort } from "./Serve.ts"
 
@@ -41,10 +41,10 @@ export const command = Command.make(
     // What a node knows lives in its memory; the store is the same for all, and can be asked without one.
     const stored = Effect.gen(function*() {
       const { url } = yield* Database.locate({ databaseUrl, data })
-      const explanation = yield* Effect.flatMap(ChatExplanation.ChatExplanation, ({ explain }) => explain(chatId)).pipe(
-        Effect.provide(ChatExplanation.layerStored.pipe(Layer.provide(Database.layerStores(url, { schema }))))
+      const explanation = yield* Effect.flatMap(Explanation.Explanations, ({ explain }) => explain(chatId)).pipe(
+        Effect.provide(Explanation.layerStored.pipe(Layer.provide(Database.layerStores(url, { schema }))))
       )
-      return ChatExplanation.format(explanation)
+      return Explanation.format(explanation)
     })
     yield* Effect.flatMap(Effect.catch(asked, () => stored), Console.log)
   }, Effect.scoped)

@@ -1,32 +1,41 @@
 /**
- * `chat-workspace serve`: the gateway that agents call, the runner of builds, health and, for operators, metrics and
- * explanations.
+ * `chat-workspace serve`: a whole backend. The API with its documents and MCP, the gateway that agents call, turns, the
+ * runner of builds, and for operators metrics and explanations.
+ *
+ * A signal ends it in order: `/readyz` answers 503 and no turn begins any more; the turns that run get `TURN_DRAIN` (10 s)
+ * to end as interrupted, and tell it to whoever follows them; the agents get `GATEWAY_MOVE_WITHIN` (5 s) to go to another
+ * node, each at its own moment; builds are let go within `BUILD_DRAIN` (2 s), and connections within
+ * `DIAL_SHUTDOWN_DRAIN` (2 s); then the server and a database of its own stop. A second signal ends it at once.
  *
  * @since 0.1.0
  */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
 import * as Console from "effect/Console"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as AgentGateway from "../../agent/AgentGateway.ts"
-import * as ChatExplanation from "../../dial/ChatExplanation.ts"
-import * as ChatWorkspaces from "../../dial/ChatWorkspaces.ts"
+import * as Authentication from "../../http/Authentication.ts"
 import * as BuildRunner from "../../provisioner/BuildRunner.ts"
-import * as BuildSignal from "../../provisioner/BuildSignal.ts"
 import * as Migrations from "../../store/Migrations.ts"
 import { Templates } from "../../store/Templates.ts"
+import * as Turns from "../../turn/Turns.ts"
+import * as Announcement from "../Announcement.ts"
+import * as ApiAddress from "../ApiAddress.ts"
+import * as ApiToken from "../ApiToken.ts"
+import * as Application from "../Application.ts"
 import * as Bounds from "../Bounds.ts"
 import * as Database from "../Database.ts"
-import * as GatewayServer from "../GatewayServer.ts"
+import * as Interrupts from "../Interrupts.ts"
+import * as Model from "../Model.ts"
+import * as Owner from "../Owner.ts"
 import * as Provisioning from "../Provisioning.ts"
-import * as Routes from "../Routes.ts"
+import * as Servers from "../Servers.ts"
+import * as Telemetry from "../Telemetry.ts"
 
 /**
  * The port of the operators' address, unless said otherwise.
@@ -39,8 +48,6 @@ export const operatorPort = Flag.Int("operator-port").pipe(
   Flag.withFallbackConfig(Config.Int("OPERATOR_PORT")),
   Flag.withDefault(4171)
 )
-
-const loopback = "127.0.0.1"
 
 /**
  * Workspaces of the process provider would run on this host while other machines can reach the server.
@@ -75,23 +82,6 @@ const onThisHost = Effect.flatMap(
     )
 )
 
-/** Serves routes for the life of the scope; answers where. */
-const listen = <R>(routes: Layer.Layer<never, never, HttpRouter.HttpRouter | R>, at: GatewayServer.Options) =>
-  Layer.build(
-    HttpRouter.serve(routes, {
-      disableListenLog: true,
-      disableLogger: true,
-      // The longest id as it stands in an address: 128 characters of three bytes, each byte as %xx.
-      routerConfig: { maxParamLength: 128 * 9 }
-    }).pipe(
-      Layer.provideMerge(GatewayServer.layer(at))
-    )
-  ).pipe(Effect.map((context) => {
-    const { address } = Context.get(context, HttpServer.HttpServer)
-    const host = at.host.includes(":") ? `[${at.host}]` : at.host
-    return `${host}:${"port" in address ? address.port : at.port}`
-  }))
-
 /**
  * @since 0.1.0
  * @category commands
@@ -101,17 +91,23 @@ export const command = Command.make(
   {
     ...Database.flags,
     host: Flag.String("host").pipe(
-      Flag.withDescription("Address for agents; also HOST"),
+      Flag.withDescription("Address for agents and the API; also HOST"),
       Flag.withFallbackConfig(Config.NonEmptyString("HOST")),
-      Flag.withDefault(loopback)
+      Flag.withDefault(Servers.loopback)
     ),
     port: Flag.Int("port").pipe(
       Flag.withAlias("p"),
-      Flag.withDescription("Port for agents; also PORT"),
+      Flag.withDescription("Port for agents and the API; also PORT"),
       Flag.withFallbackConfig(Config.Int("PORT")),
-      Flag.withDefault(4170)
+      Flag.withDefault(ApiAddress.port)
     ),
     operatorPort,
+    ...ApiToken.flags,
+    showToken: Flag.Boolean("show-token").pipe(
+      Flag.withDescription("Print the token of the API, also when it is not new"),
+      Flag.withDefault(false)
+    ),
+    owner: Owner.flag,
     ...Provisioning.flags,
     agentUrl: Flag.String("agent-url").pipe(
       Flag.withDescription(
@@ -131,6 +127,7 @@ export const command = Command.make(
   },
   Effect.fn(function*(options) {
     const { agentUrl, allowUnsandboxed, data, databaseUrl, host, migrate, operatorPort, port, schema } = options
+    yield* Interrupts.secondEndsAtOnce(() => process.stdout.write("Shuts down; a second signal ends it at once.\n"))
     const building = yield* Layer.build(
       Provisioning.layerTemplates({ ...options, allowRemote: allowUnsandboxed }).pipe(Layer.provide(Bounds.layer))
     )
@@ -141,54 +138,54 @@ export const command = Command.make(
     if (unsandboxed.length > 0 && reachable !== undefined && !allowUnsandboxed) {
       return yield* new NoSandbox({ host: reachable, templates: unsandboxed })
     }
+    const model = yield* Model.description
+    const { isNew, token } = yield* ApiToken.findOrMake(options)
     const { own, url } = yield* Database.locate({ databaseUrl, data })
     if (own || migrate) {
       yield* Migrations.run({ schema }).pipe(
         Effect.provide(Database.layerClient(url, { name: "migrate", maxConnections: 1 }))
       )
     }
-    const agents = listen(Layer.merge(AgentGateway.layerRoute(), Routes.layerHealth), { host, port })
-    const operators = listen(Routes.layerOperator, { host: loopback, port: operatorPort })
     // Announced with the ports that they have, which port 0 leaves to the system.
-    const servers = Layer.effectDiscard(Effect.gen(function*() {
-      const agentsAt = yield* agents
-      const operatorsAt = yield* operators
-      const gatewayUrl = Option.getOrElse(agentUrl, () => `ws://${agentsAt}/agent`)
-      yield* Layer.build(
-        BuildRunner.layer({ gatewayUrl }).pipe(
-          Layer.provide(BuildSignal.layer),
-          Layer.provide(Layer.succeedContext(building))
-        )
-      )
-      yield* Console.log(
-        [
-          `Agents      ws://${agentsAt}/agent`,
-          ...(isEverywhere(host) && Option.isNone(agentUrl)
-            ? ["            which new workspaces can call on this host alone: name another address with --agent-url"]
-            : []),
-          `Health      http://${agentsAt}/healthz and /readyz`,
-          `Operators   http://${operatorsAt}/metrics and /explain/<chat>`,
-          `Database    ${own ? `PostgreSQL in ${data}` : `the given one, schema ${schema}`}`,
-          ...(unsandboxed.length === 0 ? [] : [
-            `Workspaces  of ${unsandboxed.join(", ")} run on this host in ${options.workspaces}: this is no sandbox`
-          ])
-        ].join("\n")
-      )
+    const serving = Layer.effectDiscard(Effect.gen(function*() {
+      const at = yield* Servers.listen({ host, port, operatorPort })
+      const gatewayUrl = Option.getOrElse(agentUrl, () => `ws://${at.api}/agent`)
+      const { nodeId } = yield* AgentGateway.AgentGateway
+      yield* Layer.build(BuildRunner.layer({ gatewayUrl, nodeId }))
+      yield* Console.log(Announcement.format({
+        at,
+        isReachable: !isLoopback(host),
+        isEverywhere: isEverywhere(host),
+        agentUrl,
+        token: {
+          shown: isNew || options.showToken ? Option.some(token) : Option.none(),
+          file: Option.isSome(options.token) ? Option.none() : Option.some(options.tokenFile)
+        },
+        model,
+        database: own ? `PostgreSQL in ${data}` : `the given one, schema ${schema}`,
+        unsandboxed,
+        workspaces: options.workspaces
+      }))
     }))
     return yield* Layer.launch(
-      // Released first: the agents are asked to leave before the server stops listening.
-      AgentGateway.layerDrain().pipe(
-        Layer.provideMerge(servers),
-        Layer.provide(ChatExplanation.layer),
-        Layer.provide(ChatWorkspaces.layer),
-        Layer.provide(AgentGateway.layerTransport()),
-        Layer.provide(Database.layerStores(url, { schema })),
-        Layer.provide(Bounds.layer)
+      // Released from the top: turns end while agents are there, and agents leave while the server listens.
+      Turns.layerDrain.pipe(
+        Layer.provideMerge(AgentGateway.layerDrain()),
+        Layer.provideMerge(serving),
+        Layer.provide([
+          Application.layer({ url, schema }),
+          Authentication.layerToken({ token, owner: options.owner })
+        ]),
+        Layer.provide([
+          Layer.succeedContext(building),
+          Bounds.layer,
+          Telemetry.layer.pipe(Layer.provide(NodeHttpClient.layerNodeHttp))
+        ])
       )
     )
   }, Effect.scoped)
 ).pipe(
-  Command.withDescription("Serve the gateway that agents call, and build the workspaces that chats ask for"),
+  Command.withDescription("Serve the API, its MCP and the gateway that agents call, and build what chats ask for"),
   Command.withExamples([
     { command: "chat-workspace serve", description: "On loopback, with a PostgreSQL of its own" },
     {

@@ -54,6 +54,7 @@ const provided = (options: Database.Options & Provisioning.Options & { readonly 
     Provisioning.layerFromOutside.pipe(
       Layer.provideMerge(Provisioning.layerTemplates(options)),
       Layer.provideMerge(Database.layerStores(url, { schema: options.schema })),
+      Layer.provide(Database.layerSignals(url, { schema: options.schema })),
       Layer.provide(Bounds.layer)
     )))
 

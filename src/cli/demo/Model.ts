@@ -19,13 +19,13 @@ import type { StoreError } from "../../domain/Errors.ts"
 import { ChatId, OwnerId, TemplateId } from "../../domain/Ids.ts"
 import { Template } from "../../domain/Template.ts"
 import * as BuildRunner from "../../provisioner/BuildRunner.ts"
-import * as BuildSignal from "../../provisioner/BuildSignal.ts"
 import * as ProcessProvider from "../../provisioner/process/ProcessProvider.ts"
 import * as Provider from "../../provisioner/Provider.ts"
 import * as Readiness from "../../provisioner/Readiness.ts"
 import * as Workspaces from "../../provisioner/Workspaces.ts"
 import type { Builds } from "../../store/Builds.ts"
 import type { ChatBindings } from "../../store/ChatBindings.ts"
+import * as Signals from "../../store/Signals.ts"
 import * as Templates from "../../store/Templates.ts"
 import type { WorkspaceAgents } from "../../store/WorkspaceAgents.ts"
 import * as ChatTools from "../../tool/ChatTools.ts"
@@ -144,5 +144,5 @@ export const layer: Layer.Layer<
 > = Layer.effect(Model, make).pipe(
   Layer.provide(ChatTools.layer),
   Layer.provide([Workspaces.layer, Readiness.layer, layerRunner]),
-  Layer.provide([BuildSignal.layer, layerTemplates, layerProviders, layerSettings])
+  Layer.provide([Signals.layer, layerTemplates, layerProviders, layerSettings])
 )

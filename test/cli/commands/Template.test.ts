@@ -5,7 +5,7 @@ import { vi } from "vitest"
 import { assertClear, run } from "../support/commandLine.ts"
 import { command, templates } from "../support/templates.ts"
 
-vi.setConfig({ testTimeout: 30_000 })
+vi.setConfig({ testTimeout: 90_000 })
 
 describe("chat-workspace template list", () => {
   it.live("lists the shipped templates, without a database", () =>

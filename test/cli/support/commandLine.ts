@@ -4,6 +4,7 @@ import { Deferred, Effect } from "effect"
 import type { Scope } from "effect"
 import { spawn } from "node:child_process"
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -25,6 +26,8 @@ export interface Options {
   readonly env?: Readonly<Record<string, string>> | undefined
   readonly cwd?: string | undefined
   readonly program?: string | undefined
+  /** What it reads; nothing unless given. */
+  readonly input?: string | undefined
 }
 
 const main = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url))
@@ -87,11 +90,13 @@ export const start = Effect.fnUntraced(function*(
     Effect.sync(() => {
       const child = spawn(process.execPath, [options.program ?? main, ...args], {
         cwd,
-        stdio: ["ignore", "pipe", "pipe"],
+        stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
         env: { PATH: process.env["PATH"], HOME: cwd, ...options.env }
       })
-      child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text))
-      child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text))
+      child.stdout?.setEncoding("utf8").on("data", (text: string) => (stdout += text))
+      child.stderr?.setEncoding("utf8").on("data", (text: string) => (stderr += text))
+      // One that ends before it has read all of it does not break the test.
+      child.stdin?.on("error", () => undefined).end(options.input)
       child.once("close", (code) => Deferred.doneUnsafe(ended, Effect.succeed({ code, stdout, stderr })))
       return child
     }),
@@ -104,23 +109,27 @@ export const start = Effect.fnUntraced(function*(
   }
 })
 
-/** Runs it to its end, which must come within 20 s. */
+/** Runs it to its end, which must come within 40 s. */
 export const run = (args: ReadonlyArray<string>, options?: Options): Effect.Effect<Ended> =>
-  Effect.scoped(Effect.flatMap(start(args, options), ({ ended }) => Effect.orDie(Effect.timeout(ended, "20 seconds"))))
+  Effect.scoped(Effect.flatMap(start(args, options), ({ ended }) => Effect.orDie(Effect.timeout(ended, "40 seconds"))))
 
 /** Where a server listens. */
 export interface Server extends Running {
+  readonly api: string
   readonly agents: string
   readonly health: string
   readonly operators: string
   readonly operatorPort: string
 }
 
-/** `serve` on free ports, when it has said that it listens. */
+/** `serve`, on free ports unless one is given, when it has said that it listens. */
 export const serve = Effect.fnUntraced(function*(
-  { args = [], ...options }: Options & { readonly args?: ReadonlyArray<string> | undefined } = {}
+  { args = [], port: wanted = "0", ...options }: Options & {
+    readonly args?: ReadonlyArray<string> | undefined
+    readonly port?: string | undefined
+  } = {}
 ): Effect.fn.Return<Server, never, Scope.Scope> {
-  const running = yield* start(["serve", "--port", "0", "--operator-port", "0", ...args], options)
+  const running = yield* start(["serve", "--port", wanted, "--operator-port", "0", ...args], options)
   const [, port, operatorPort] = yield* until(
     "serve listens",
     () =>
@@ -130,6 +139,7 @@ export const serve = Effect.fnUntraced(function*(
   )
   return {
     ...running,
+    api: `http://127.0.0.1:${port}/api`,
     agents: `ws://127.0.0.1:${port}/agent`,
     health: `http://127.0.0.1:${port}`,
     operators: `http://127.0.0.1:${operatorPort}`,
@@ -137,7 +147,7 @@ export const serve = Effect.fnUntraced(function*(
   }
 })
 
-/** Looks until there is something to see; a defect when there is nothing within 10 s. */
+/** Looks until there is something to see; a defect when there is nothing within 25 s. */
 export const until = <A>(what: string, look: () => A | undefined | Promise<A | undefined>): Effect.Effect<A> =>
   Effect.gen(function*() {
     while (true) {
@@ -146,7 +156,7 @@ export const until = <A>(what: string, look: () => A | undefined | Promise<A | u
       yield* Effect.sleep("25 millis")
     }
   }).pipe(
-    Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.die(new Error(`in vain: ${what}`)) })
+    Effect.timeoutOrElse({ duration: "25 seconds", orElse: () => Effect.die(new Error(`in vain: ${what}`)) })
   )
 
 export interface Answer {
@@ -159,3 +169,12 @@ export const get = (url: string): Effect.Effect<Answer> =>
     const response = await fetch(url, { signal: AbortSignal.timeout(10_000) })
     return { status: response.status, text: await response.text() }
   })
+
+/** A port on which nobody listens. */
+export const closedPort = Effect.callback<string>((resume) => {
+  const server = createServer().listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    const port = typeof address === "object" && address !== null ? address.port : 0
+    server.close(() => resume(Effect.succeed(String(port))))
+  })
+})

@@ -14,10 +14,10 @@ import { type BuildOutcome, BuildRecord, type Transition } from "../../../src/do
 import { StoreError } from "../../../src/domain/Errors.ts"
 import { AgentId, BuildId, NodeId, OwnerId, TemplateId, WorkspaceId } from "../../../src/domain/Ids.ts"
 import { WorkspaceName } from "../../../src/domain/Workspace.ts"
-import * as BuildSignal from "../../../src/provisioner/BuildSignal.ts"
 import * as Readiness from "../../../src/provisioner/Readiness.ts"
 import * as Builds from "../../../src/store/Builds.ts"
 import * as MemoryStore from "../../../src/store/MemoryStore.ts"
+import * as Signals from "../../../src/store/Signals.ts"
 import * as WorkspaceAgents from "../../../src/store/WorkspaceAgents.ts"
 import * as ScriptedTransport from "../../../src/testing/ScriptedTransport.ts"
 
@@ -82,7 +82,7 @@ const faulty = Effect.fnUntraced(function*() {
 /** Everything below the waits; a layer of waits over it may be built more than once. */
 export const ground = Layer.effectContext(faulty()).pipe(
   Layer.provideMerge(Layer.mergeAll(Builds.layerMemory, WorkspaceAgents.layerMemory)),
-  Layer.provideMerge(Layer.mergeAll(MemoryStore.layer, ScriptedTransport.layer, BuildSignal.layer))
+  Layer.provideMerge(Layer.mergeAll(MemoryStore.layer, ScriptedTransport.layer, Signals.layer))
 )
 
 export type Ground =
@@ -92,7 +92,7 @@ export type Ground =
   | MemoryStore.MemoryStore
   | ScriptedTransport.ScriptedTransport
   | AgentTransport
-  | BuildSignal.BuildSignal
+  | Signals.Signals
 
 export const layer = Layer.provideMerge(Readiness.layer, ground)
 
@@ -137,8 +137,9 @@ export const finished = Effect.fnUntraced(function*(buildId: BuildId, outcome: B
   yield* builds.finish({ buildId, epoch: 1, outcome })
 })
 
-/** Its node says that something about builds has changed. */
-export const notified = Effect.flatMap(BuildSignal.BuildSignal, ({ notify }) => notify)
+/** Its node says that something about the build has changed. */
+export const notified = (buildId: BuildId) =>
+  Effect.flatMap(Signals.Signals, ({ notify }) => notify(Signals.build(buildId)))
 
 export const logged = Effect.fnUntraced(
   function*(buildId: BuildId, ...lines: ReadonlyArray<readonly [number, string]>) {

@@ -12,12 +12,12 @@ import { BuildId, NodeId, OwnerId, TemplateId, WorkspaceId } from "../../../src/
 import { Template } from "../../../src/domain/Template.ts"
 import { WorkspaceName } from "../../../src/domain/Workspace.ts"
 import * as BuildRunner from "../../../src/provisioner/BuildRunner.ts"
-import * as BuildSignal from "../../../src/provisioner/BuildSignal.ts"
 import { Providers } from "../../../src/provisioner/Provider.ts"
 import * as ProvisionerConfig from "../../../src/provisioner/ProvisionerConfig.ts"
 import * as AgentPresence from "../../../src/store/AgentPresence.ts"
 import * as Builds from "../../../src/store/Builds.ts"
 import * as MemoryStore from "../../../src/store/MemoryStore.ts"
+import * as Signals from "../../../src/store/Signals.ts"
 import * as Templates from "../../../src/store/Templates.ts"
 import * as ScriptedProvider from "../../../src/testing/ScriptedProvider.ts"
 import * as VirtualTime from "../../../src/testing/VirtualTime.ts"
@@ -140,7 +140,7 @@ export const make = Effect.fnUntraced(function*(options?: {
     }
   })
 
-  /** A node with a runner and a signal of its own, until the test ends or it is closed. */
+  /** A node with a runner and signals of its own, until the test ends or it is closed. */
   const runner = Effect.fnUntraced(function*(node: string, with_?: {
     readonly config?: ProvisionerConfig.Options | undefined
     readonly clock?: Clock.Clock | undefined
@@ -149,7 +149,7 @@ export const make = Effect.fnUntraced(function*(options?: {
     const context = yield* Layer.buildWithMemoMap(
       Layer.provideMerge(
         BuildRunner.layerNoDeps({ gatewayUrl: "ws://gateway", nodeId: NodeId.make(node) }),
-        BuildSignal.layer
+        Signals.layer
       ).pipe(
         Layer.provide([NodeCrypto.layerDigest, NodeCrypto.layerSecureRandom]),
         Layer.provide(Layer.succeedContext(
@@ -184,7 +184,7 @@ export const make = Effect.fnUntraced(function*(options?: {
     yield* Effect.addFinalizer(() => close)
     return {
       runner: Context.get(context, BuildRunner.BuildRunner),
-      signal: Context.get(context, BuildSignal.BuildSignal),
+      signals: Context.get(context, Signals.Signals),
       scope,
       close
     }

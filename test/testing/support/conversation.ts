@@ -15,14 +15,17 @@ export interface Exchange {
 export interface Conversation {
   readonly exchanges: ReadonlyArray<Exchange>
   readonly lastWords: string
+  /** What was said in all, for another message behind it. */
+  readonly prompt: Prompt.Prompt
 }
 
 export const conversation = Effect.fnUntraced(function*(
   toolkit: ToolCalls.ChatToolkit,
-  steps = 12
+  steps = 12,
+  asked: Prompt.RawInput = "Do it."
 ): Effect.fn.Return<Conversation, AiError.AiError, LanguageModel.LanguageModel> {
   const exchanges: Array<Exchange> = []
-  let prompt = Prompt.make("Do it.")
+  let prompt = Prompt.make(asked)
   for (let step = 0; step < steps; step++) {
     const { content, text, toolCalls } = yield* LanguageModel.generateText({
       prompt,
@@ -30,7 +33,7 @@ export const conversation = Effect.fnUntraced(function*(
       disableToolCallResolution: true,
       toolCallValidation: "deferred"
     })
-    if (toolCalls.length === 0) return { exchanges, lastWords: text }
+    if (toolCalls.length === 0) return { exchanges, lastWords: text, prompt }
     const results: Array<Prompt.ToolResultPart> = []
     for (const { id, name, params } of toolCalls) {
       const answers = yield* Stream.runCollect(Stream.unwrap(toolkit.handle(name, params))).pipe(Effect.orDie)
@@ -47,5 +50,5 @@ export const conversation = Effect.fnUntraced(function*(
       Prompt.makeMessage("tool", { content: results })
     ])
   }
-  return { exchanges, lastWords: `The conversation did not end within ${steps} steps.` }
+  return { exchanges, prompt, lastWords: `The conversation did not end within ${steps} steps.` }
 })

@@ -17,7 +17,6 @@ import * as ChatWorkspaces from "../../../src/dial/ChatWorkspaces.ts"
 import { Unsupported } from "../../../src/domain/Errors.ts"
 import { AgentId, ChatId, NodeId, OwnerId } from "../../../src/domain/Ids.ts"
 import * as BuildRunner from "../../../src/provisioner/BuildRunner.ts"
-import * as BuildSignal from "../../../src/provisioner/BuildSignal.ts"
 import * as Readiness from "../../../src/provisioner/Readiness.ts"
 import * as Workspaces from "../../../src/provisioner/Workspaces.ts"
 import * as ChatTools from "../../../src/tool/ChatTools.ts"
@@ -172,7 +171,11 @@ const main = Effect.fnUntraced(function*({ schema, templates, workspaces }: type
         }).pipe(Layer.provideMerge(GatewayServer.layer({ host, port: 0 })))
       ),
       Layer.provide([Workspaces.layer, Readiness.layer, ChatWorkspaces.layer]),
-      Layer.provide([BuildSignal.layer, Provisioning.layerTemplates({ templates, workspaces }), layerTransport]),
+      Layer.provide([
+        Database.layerSignals(url, { schema }),
+        Provisioning.layerTemplates({ templates, workspaces }),
+        layerTransport
+      ]),
       Layer.provide([Database.layerStores(url, { schema }), NodeServices.layer]),
       Layer.provide([layerBounds, Logger.layer([])])
     )

@@ -6,6 +6,7 @@ import type { StoreError } from "../../../src/domain/Errors.ts"
 import { Binding, Ids } from "../../../src/domain/index.ts"
 import type { NumberedEvent, Turn, TurnEvent, TurnMessage } from "../../../src/domain/Turn.ts"
 import * as MemoryStore from "../../../src/store/MemoryStore.ts"
+import * as Signals from "../../../src/store/Signals.ts"
 import * as TurnStore from "../../../src/store/TurnStore.ts"
 import * as ScriptedModel from "../../../src/testing/ScriptedModel.ts"
 import * as VirtualTime from "../../../src/testing/VirtualTime.ts"
@@ -17,6 +18,7 @@ import * as Turns from "../../../src/turn/Turns.ts"
 import * as TurnSetup from "../../../src/turn/TurnSetup.ts"
 
 export const chatId = Ids.ChatId.make("c")
+export const otherChat = Ids.ChatId.make("other")
 export const ann = Ids.OwnerId.make("ann")
 export const message = (id: string) => Ids.MessageId.make(id)
 
@@ -154,6 +156,8 @@ export const node = Effect.fnUntraced(function*(
     readonly meddle?: Meddle
     readonly system?: string
     readonly setup?: TurnSetup.TurnSetup["Service"]
+    /** What it hears of other nodes: nothing unless said otherwise. */
+    readonly signals?: Layer.Layer<Signals.Signals>
   }
 ) {
   const shared = yield* TurnStore.TurnStore
@@ -166,6 +170,7 @@ export const node = Effect.fnUntraced(function*(
       Layer.provide([
         layer,
         Layer.succeed(TurnStore.TurnStore, options?.meddle?.(shared) ?? shared),
+        options?.signals ?? Signals.layer,
         TurnLimits.layer(options?.limits ?? {})
       ]),
       Layer.provideMerge(ScriptedModel.layer(script)),

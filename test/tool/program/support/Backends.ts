@@ -1,13 +1,12 @@
 /** Whole backends over the database of the block, and calls of the tools in them. */
-import { assert } from "@effect/vitest"
-import { Effect, Option, Redacted, Schedule, Schema } from "effect"
-import { spawn } from "node:child_process"
-import * as Path from "node:path"
-import { createInterface } from "node:readline"
+import { Effect, Redacted, Schema } from "effect"
 import { ChatId, OwnerId } from "../../../../src/domain/Ids.ts"
 import { TestDatabase } from "../../../postgres.ts"
 import { Event, Options, Request } from "../backend.ts"
 import { Place } from "./Place.ts"
+import * as Program from "./Program.ts"
+
+export { eventually, until } from "./Program.ts"
 
 export type Backend = Effect.Success<ReturnType<typeof start>>
 
@@ -35,23 +34,6 @@ let numbers = 0
 /** A name that no other test of this file uses. */
 export const fresh = (name: string): string => `${name}-${++numbers}`
 
-/** Looks until what is seen is so; answers that. */
-export const eventually = <A, E, R>(
-  what: string,
-  look: Effect.Effect<A, E, R>,
-  met: (seen: A) => boolean
-): Effect.Effect<A, E, R> =>
-  Effect.repeat(look, { until: met, schedule: Schedule.spaced("20 millis") }).pipe(
-    Effect.timeoutOrElse({
-      duration: "45 seconds",
-      orElse: () => Effect.die(new Error(`waited in vain until ${what}`))
-    })
-  )
-
-/** Waits for a state of the world that no event tells of. */
-export const until = (what: string, condition: () => boolean): Effect.Effect<boolean> =>
-  eventually(what, Effect.sync(condition), (met) => met)
-
 /** Bounds that are far above what a step takes, and far below what a test may take. */
 const bounds = {
   BUILD_POLL: "100 millis",
@@ -72,59 +54,40 @@ export const start = Effect.fnUntraced(function*(options?: {
 }) {
   const { url } = yield* TestDatabase
   const { directory, templates, workspaces } = yield* Place
-  const child = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      spawn(process.execPath, [program, encodeOptions({ schema, templates, workspaces })], {
-        stdio: "pipe",
-        env: {
-          ...bounds,
-          ...options?.bounds,
-          // The scripts of templates call node.
-          PATH: `${Path.dirname(process.execPath)}:${process.env["PATH"]}`,
-          HOME: directory,
-          WORKSPACES_DIR: workspaces,
-          DATABASE_URL: Redacted.value(url),
-          SERVER_SECRET: secret
-        }
-      })
-    ),
-    (child) => Effect.sync(() => child.kill("SIGKILL"))
-  )
-  let errors = ""
-  child.stderr.on("data", (data: Buffer) => (errors += String(data)))
-  child.stdin.on("error", () => undefined)
-  const exited = new Promise<void>((resolve) => child.on("exit", () => resolve()))
-
   const answers = new Map<string, Result>()
   const reports = new Map<string, Array<Result>>()
   let ready: Extract<typeof Event.Type, { readonly _tag: "Ready" }> | undefined
-  createInterface({ input: child.stdout }).on("line", (line) => {
-    const event = Option.getOrUndefined(decodeEvent(line))
-    // How it failed, if it did.
-    if (event === undefined) errors += `${line}\n`
-    else if (event._tag === "Ready") ready = event
-    else if (event._tag === "Answer") answers.set(event.id, decodeResult(event.result))
-    else reports.get(event.id)?.push(decodeResult(event.result))
+  const program = yield* Program.start({
+    file,
+    args: [encodeOptions({ schema, templates, workspaces })],
+    request: Request,
+    event: Event,
+    on: (event) => {
+      if (event._tag === "Ready") ready = event
+      else if (event._tag === "Answer") answers.set(event.id, decodeResult(event.result))
+      else reports.get(event.id)?.push(decodeResult(event.result))
+    },
+    env: {
+      ...bounds,
+      ...options?.bounds,
+      HOME: directory,
+      WORKSPACES_DIR: workspaces,
+      DATABASE_URL: Redacted.value(url),
+      SERVER_SECRET: secret
+    }
   })
-  const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null
-  yield* until("the backend is ready", () => ready !== undefined || hasEnded())
-  const { nodeId, port } = ready ?? assert.fail(errors)
-
-  const tell = (request: typeof Request.Type) => Effect.sync(() => child.stdin.write(`${encodeRequest(request)}\n`))
+  const { nodeId, port } = yield* program.said("the backend is ready", () => ready)
 
   /** Calls a tool in a turn of its own. */
   const begin = Effect.fnUntraced(function*(chat: ChatId, tool: string, args: Schema.Json = {}) {
     const id = fresh("call")
     const progress: Array<Result> = []
     reports.set(id, progress)
-    yield* tell({ _tag: "Call", id, chat, owner, tool, args })
-    const answer = Effect.map(
-      until(`${tool} has answered`, () => answers.has(id) || hasEnded()),
-      () => answers.get(id) ?? assert.fail(`the backend has ended: ${errors}`)
-    )
-    const answeredOrTold = until(
+    yield* program.tell({ _tag: "Call", id, chat, owner, tool, args })
+    const answer = program.said(`${tool} has answered`, () => answers.get(id))
+    const answeredOrTold = Program.until(
       `${tool} has answered or reported`,
-      () => answers.has(id) || progress.length > 0 || hasEnded()
+      () => answers.has(id) || progress.length > 0 || program.hasEnded()
     )
     return { id, progress, answer, answeredOrTold } satisfies Call
   })
@@ -135,14 +98,10 @@ export const start = Effect.fnUntraced(function*(options?: {
     begin,
     call: (chat: ChatId, tool: string, args?: Schema.Json) =>
       Effect.flatMap(begin(chat, tool, args), ({ answer }) => answer),
-    interrupt: ({ id }: Call) => tell({ _tag: "Interrupt", id }),
-    peer: (other: { readonly port: number }) => tell({ _tag: "Peer", port: other.port }),
-    signal: (name: "SIGSTOP" | "SIGCONT") => Effect.sync(() => child.kill(name)),
-    /** Kills it, and waits for its end. */
-    kill: Effect.promise(() => {
-      child.kill("SIGKILL")
-      return exited
-    })
+    interrupt: ({ id }: Call) => program.tell({ _tag: "Interrupt", id }),
+    peer: (other: { readonly port: number }) => program.tell({ _tag: "Peer", port: other.port }),
+    signal: program.signal,
+    kill: program.kill
   }
 })
 
@@ -150,15 +109,13 @@ export const chat = (): ChatId => ChatId.make(fresh("chat"))
 
 /** What a call has been told of its build. */
 export const untilTold = (call: Call, tag: string): Effect.Effect<boolean> =>
-  until(
+  Program.until(
     `a call was told ${tag}`,
     () => call.progress.some(({ progress }) => isTagged(progress) && progress._tag === tag)
   )
 
-const program = new URL("../backend.ts", import.meta.url).pathname
+const file = new URL("../backend.ts", import.meta.url).pathname
 
 const encodeOptions = Schema.encodeSync(Schema.fromJsonString(Options))
-const encodeRequest = Schema.encodeSync(Schema.fromJsonString(Request))
-const decodeEvent = Schema.decodeUnknownOption(Schema.fromJsonString(Event))
 const decodeResult = Schema.decodeUnknownSync(Schema.Record(Schema.String, Schema.Json))
 const isTagged = Schema.is(Schema.Struct({ _tag: Schema.String }))

@@ -28,9 +28,9 @@ export const layer: Layer.Layer<Place> = Layer.effect(
       return Place.of({ directory, at, templates: at("templates"), workspaces: at("workspaces") })
     }),
     ({ directory }) =>
-      Effect.sync(() => killIn(directory)).pipe(
-        Effect.repeat({ until: (found) => found === 0, schedule: Schedule.spaced("20 millis"), times: 100 }),
-        Effect.andThen(Effect.sync(() => Fs.rmSync(directory, { recursive: true, force: true, maxRetries: 5 })))
+      Effect.andThen(
+        emptied(directory),
+        Effect.sync(() => Fs.rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
       )
   )
 )
@@ -86,6 +86,14 @@ export const ledger = (gate: string): ReadonlyArray<string> =>
 /** Lets go on all runs of a held start, or the one with this number. */
 export const open = (gate: string, run?: number): Effect.Effect<void> =>
   Effect.sync(() => Fs.writeFileSync(run === undefined ? gate : `${gate}.${run}`, ""))
+
+/** Kills whatever works in a folder, until nothing does. */
+export const emptied = (directory: string): Effect.Effect<unknown> =>
+  Effect.repeat(Effect.sync(() => killIn(directory)), {
+    until: (found) => found === 0,
+    schedule: Schedule.spaced("20 millis"),
+    times: 100
+  })
 
 /** Kills what works in a folder, or was started for it; answers how much that was. */
 const killIn = (directory: string): number => {
