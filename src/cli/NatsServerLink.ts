@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import type { NatsConnection, TlsOptions } from "@nats-io/nats-core"
+import type { NatsConnection, TlsOptions } from "@nats-io/transport-node"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -9,7 +9,6 @@
  *
  * @since 0.1.0
  */
-import type { NatsConnection, Status } from "@nats-io/nats-core"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -43,13 +42,43 @@ export class Nats extends Context.Service<Nats, {
 }>()("chat-workspace/cluster/Nats") {}
 
 /**
+ * What is used of a connection, which is one of `@nats-io/transport-node` as it is, or of a package beside it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Connection {
+  readonly isClosed: () => boolean
+  readonly isDraining: () => boolean
+  readonly publish: (subject: string, data: Uint8Array, options: { readonly reply?: string }) => void
+  readonly subscribe: (subject: string, options: {
+    callback: (error: Error | null, message: Received) => void
+  }) => { readonly isClosed: () => boolean; readonly drain: () => Promise<void> }
+  /** Says `disconnect` and `reconnect`, among others. */
+  readonly status: () => AsyncIterable<{ readonly type: string }>
+}
+
+/**
+ * A message as a connection gives it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Received {
+  readonly subject: string
+  readonly data: Uint8Array
+  readonly reply?: string | undefined
+  readonly headers?: { readonly code: number } | undefined
+}
+
+/**
  * Over a connection of the application's, which stays its own to close. It should reconnect for ever, and ping every few
  * seconds.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const fromConnection = (connection: NatsConnection): Nats["Service"] =>
+export const fromConnection = (connection: Connection): Nats["Service"] =>
   Nats.of({
     publish: (subject, data, reply) => {
       // It throws once the connection is closed for good, which is one more way to lose a message.
@@ -88,8 +117,8 @@ export const fromConnection = (connection: NatsConnection): Nats["Service"] =>
  * @since 0.1.0
  * @category layers
  */
-export const layer = (connection: NatsConnection): Layer.Layer<Nats> =>
+export const layer = (connection: Connection): Layer.Layer<Nats> =>
   Layer.effect(Nats, Effect.sync(() => fromConnection(connection)))
 
-const changeOf = ({ type }: Status): ReadonlyArray<"lost" | "back"> =>
+const changeOf = ({ type }: { readonly type: string }): ReadonlyArray<"lost" | "back"> =>
   type === "disconnect" ? ["lost"] : type === "reconnect" ? ["back"] : []

@@ -1,5 +1,5 @@
 /** A NATS server of the test's own, that can be stopped, frozen, and started again at its port. */
-import type { NatsConnection } from "@nats-io/nats-core"
+import type { NatsConnection } from "@nats-io/transport-node"
 import { connect } from "@nats-io/transport-node"
 import { Effect, type Scope } from "effect"
 import { spawn, spawnSync } from "node:child_process"
