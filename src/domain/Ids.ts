@@ -10,9 +10,10 @@
 import * as Schema from "effect/Schema"
 
 const Id = Schema.NonEmptyString.check(
-  Schema.isMaxLength(128),
   // PostgreSQL has no texts with NUL, and takes all halves of characters for the same.
-  Schema.makeFilter((id) => !id.includes("\0") && id.isWellFormed() || "Expected neither NUL nor halves of characters")
+  Schema.makeFilter((id) => !id.includes("\0") && id.isWellFormed() || "Expected neither NUL nor halves of characters"),
+  // The last: what describes an id in a contract goes with a check that has words there.
+  Schema.isMaxLength(128)
 )
 
 /**

@@ -1,64 +1,34 @@
 /**
- * The model test. `MODEL_SCHEDULES` says how many random schedules are run (3,000, about ten seconds; 20,000 find defects that
- * need a rare meeting of events), `MODEL_SEED` with which seed they begin, or, alone, which one is replayed.
+ * The model test in its short form: schedules with fixed seeds, and those that found something once.
+ * `npm run simulate` runs as many as one likes, with fresh seeds too, see `docs/simulation.md`.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Effect, Option } from "effect"
-import { run } from "./Model.ts"
-import { draw, type Schedule, shrink } from "./Schedule.ts"
+import * as Connect from "./connect/Model.ts"
+import * as ConnectSchedule from "./connect/Schedule.ts"
+import * as Nodes from "./nodes/Model.ts"
+import * as NodesSchedule from "./nodes/Schedule.ts"
+import { shrink } from "./Schedule.ts"
+import type { Schedule } from "./Schedule.ts"
+import { modelOf, report, runAll } from "./Simulation.ts"
 
-const { schedules, seed } = Effect.runSync(
-  Config.all({
-    schedules: Config.option(Config.Int("MODEL_SCHEDULES")),
-    seed: Config.option(Config.Int("MODEL_SEED"))
-  }).parse(ConfigProvider.fromEnv())
-)
-
-const from = Option.getOrElse(seed, () => 0)
-const count = Option.getOrElse(schedules, () => Option.isSome(seed) ? 1 : 3_000)
 const length = 40
 
-/** Violations of one kind differ in numbers only. */
-const kindOf = (violation: string | undefined): string | undefined => violation?.replace(/\d+/g, "#")
-
-/** What to look at when a schedule went wrong: the shortest that goes wrong in the same way, and how to see it again. */
-const report = (schedule: Schedule): string => {
-  const kind = kindOf(run(schedule).violation)
-  const shortest = shrink(schedule, (candidate) => kindOf(run(candidate).violation) === kind)
-  return [
-    `${run(shortest).violation}: replay with MODEL_SEED=${schedule.seed}; the shortest schedule is`,
-    `{ seed: ${shortest.seed}, actions: [`,
-    ...shortest.actions.map((action) => `  ${JSON.stringify(action)},`),
-    "] }"
-  ].join("\n")
-}
-
-const holds = (schedule: Schedule): void => {
-  if (run(schedule).violation !== undefined) assert.fail(report(schedule))
-}
-
 describe("in every schedule", () => {
-  it(`${count} random ones from seed ${from}`, { timeout: 600_000 }, () => {
-    const total = { calls: 0, dials: 0, connected: 0 }
-    for (let n = from; n < from + count; n++) {
-      const schedule = draw(n, length)
-      const outcome = run(schedule)
-      if (outcome.violation !== undefined) assert.fail(report(schedule))
-      total.calls += outcome.calls
-      total.dials += outcome.dials
-      total.connected += outcome.connected
+  it.each([["from the first seeds", 0, 600], ["from others", 1_000_000, 200]] as const)(
+    "%s",
+    { timeout: 600_000 },
+    (_, from, count) => {
+      const { calls, connected, failed } = runAll(from, count)
+      if (failed !== undefined) assert.fail(modelOf(failed).report(failed))
+      // A model in which little happens holds too.
+      assert.isAbove(calls, 10 * count)
+      assert.isAbove(connected, 5 * count)
     }
-    // A model in which little happens holds too.
-    if (count >= 100) {
-      assert.isAbove(total.calls, 10 * count)
-      assert.isAbove(total.dials, 2 * count)
-      assert.isAbove(total.connected, 5 * count)
-    }
-  })
+  )
 })
 
 /** Schedules that went wrong once, by what was wrong. */
-const regressions: ReadonlyArray<readonly [string, Schedule]> = [
+const regressions: ReadonlyArray<readonly [string, Schedule<ConnectSchedule.Step>]> = [
   ["a call that was on its way when the layer closed waited for a read that began after the end", {
     seed: 12,
     actions: [
@@ -93,17 +63,24 @@ const regressions: ReadonlyArray<readonly [string, Schedule]> = [
 ]
 
 describe("schedules that found something", () => {
-  it.each(regressions)("%s", (_, schedule) => holds(schedule))
+  it.each(regressions)("%s", (_, schedule) => {
+    if (Connect.run(schedule).violation !== undefined) assert.fail(report(schedule, Connect.run))
+  })
 })
 
-describe("the model", () => {
-  it("replays a seed exactly", () => {
-    for (const n of [1, 2, 3]) assert.deepStrictEqual(run(draw(n, length)), run(draw(n, length)))
+describe("the models", () => {
+  it("replay a seed exactly", () => {
+    for (const n of [1, 2, 3, 4, 5]) {
+      const connect = ConnectSchedule.draw(n, length)
+      assert.deepStrictEqual(Connect.run(connect), Connect.run(connect))
+      const nodes = NodesSchedule.draw(n, length)
+      assert.deepStrictEqual(Nodes.run(nodes), Nodes.run(nodes))
+    }
   })
 
-  it("shrinks to the actions that matter", () => {
-    const schedule = draw(7, length)
-    const matters = ({ actions }: Schedule) =>
+  it("shrink a schedule to the actions that matter", () => {
+    const schedule = ConnectSchedule.draw(7, length)
+    const matters = ({ actions }: Schedule<ConnectSchedule.Step>) =>
       actions.filter((action) => action.do === "connect").length >= 2 &&
       actions.some((action) => action.do === "advance")
     assert.isTrue(matters(schedule))

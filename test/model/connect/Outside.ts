@@ -9,17 +9,18 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { Agent } from "../../src/domain/Agent.ts"
-import { currentAgent } from "../../src/domain/AgentSelection.ts"
-import { Binding } from "../../src/domain/Binding.ts"
-import { Build, type BuildStatus, type Transition } from "../../src/domain/Build.ts"
-import type { NoCurrentAgent } from "../../src/domain/Errors.ts"
-import { AgentId, BuildId, ChatId, OwnerId, WorkspaceId } from "../../src/domain/Ids.ts"
-import type { ChatBindings } from "../../src/store/ChatBindings.ts"
-import { MemoryStore } from "../../src/store/MemoryStore.ts"
-import * as WorkspaceAgents from "../../src/store/WorkspaceAgents.ts"
-import { ScriptedStores } from "../../src/testing/ScriptedStores.ts"
-import { ScriptedTransport } from "../../src/testing/ScriptedTransport.ts"
+import { Agent } from "../../../src/domain/Agent.ts"
+import { currentAgent } from "../../../src/domain/AgentSelection.ts"
+import { Binding } from "../../../src/domain/Binding.ts"
+import { Build, type BuildStatus, type Transition } from "../../../src/domain/Build.ts"
+import type { NoCurrentAgent } from "../../../src/domain/Errors.ts"
+import { AgentId, BuildId, ChatId, OwnerId, WorkspaceId } from "../../../src/domain/Ids.ts"
+import type { ChatBindings } from "../../../src/store/ChatBindings.ts"
+import { MemoryStore } from "../../../src/store/MemoryStore.ts"
+import * as WorkspaceAgents from "../../../src/store/WorkspaceAgents.ts"
+import { ScriptedStores } from "../../../src/testing/ScriptedStores.ts"
+import { ScriptedTransport } from "../../../src/testing/ScriptedTransport.ts"
+import { at } from "../Schedule.ts"
 import type { Mode, Step } from "./Schedule.ts"
 
 /** Since when agents are dead, in milliseconds of the clock; the others are alive. */
@@ -118,10 +119,6 @@ export class Outside {
     return !this.deaths.has(agentId) && mode?.mode === "accept" && mode.after <= 10_000
   }
 
-  queries(): number {
-    return Object.values(this.stores.counts()).reduce((sum, count) => sum + count, 0)
-  }
-
   /** The row that another writer wrote, where one did, and whether the turn is told of it. */
   perform(step: Step): { readonly binding: Binding; readonly told: boolean } | undefined {
     switch (step.do) {
@@ -154,6 +151,9 @@ export class Outside {
             ? this.stores.hang(step.queries)
             : this.stores.delay(step.after, step.queries)
         )
+        return
+      case "forget":
+        this.onAgent(step.agent, (agentId) => this.store.agents.delete(agentId))
         return
       case "rebuild": {
         const workspaceId = at(this.workspaces, step.workspace)
@@ -259,6 +259,3 @@ export class Outside {
     this.script(agentId, { mode: "accept", after: 0 })
   }
 }
-
-/** Indices count modulo what there is. */
-export const at = <A>(all: ReadonlyArray<A>, index: number): A | undefined => all[index % Math.max(1, all.length)]

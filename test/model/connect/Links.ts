@@ -2,9 +2,9 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import type { AgentConnection } from "../../src/agent/AgentConnection.ts"
-import { AgentTransport } from "../../src/agent/AgentTransport.ts"
-import type { AgentId } from "../../src/domain/Ids.ts"
+import type { AgentConnection } from "../../../src/agent/AgentConnection.ts"
+import { AgentTransport } from "../../../src/agent/AgentTransport.ts"
+import type { AgentId } from "../../../src/domain/Ids.ts"
 
 export interface Dial {
   readonly agentId: AgentId
