@@ -42,6 +42,7 @@ import { CloseCode } from "./Protocol.ts"
 import * as SessionConnection from "./SessionConnection.ts"
 import type { Means } from "./SessionProcesses.ts"
 import * as Sessions from "./Sessions.ts"
+import * as TransportViews from "./TransportViews.ts"
 
 /**
  * @since 0.1.0
@@ -155,34 +156,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
       // Until the agents had time to come back after a start, nobody knows which of them live.
       return now() - startedAt < Duration.toMillis(config.settle) ? "unknown" : "absent"
     },
-    describe: (agentId) => {
-      const { dials, lastRefusal, session } = sessions.inspect(agentId)
-      const since = (at: number): Duration.Duration => Duration.millis(now() - at)
-      return {
-        session: session === undefined ? null : {
-          epoch: session.epoch,
-          incarnation: session.incarnation,
-          openFor: since(session.openedAt),
-          silentFor: since(session.link.heardAt())
-        },
-        waiters: dials.map((at) => ({ waitingFor: since(at) })),
-        calls: calls.inFlight().filter((call) => call.agentId === agentId).map((call) => ({
-          method: call.method,
-          runningFor: since(call.since)
-        })),
-        lastRefusal: lastRefusal === undefined ? null : { reason: lastRefusal.reason, age: since(lastRefusal.at) }
-      }
-    },
-    overview: (limit) => {
-      const waited = [...sessions.waiting(), ...calls.inFlight()].sort((left, right) => left.since - right.since)
-      const open = sessions.all().map(({ agentId }) => agentId)
-      return {
-        sessions: sessions.count(),
-        waiters: sessions.dialsWaiting(),
-        calls: calls.inFlight().length,
-        agents: Array.from(new Set([...waited.map(({ agentId }) => agentId), ...open])).slice(0, limit)
-      }
-    },
+    ...TransportViews.make({ sessions, calls, now }),
     features: Handshake.features
   })
 

@@ -38,6 +38,7 @@ import * as SessionConnection from "../agent/SessionConnection.ts"
 import type { Means } from "../agent/SessionProcesses.ts"
 import * as Sessions from "../agent/Sessions.ts"
 import type { Session } from "../agent/Sessions.ts"
+import * as TransportViews from "../agent/TransportViews.ts"
 import { DialFailed } from "../domain/Errors.ts"
 import type { AgentId } from "../domain/Ids.ts"
 import { ClusterConfig } from "./ClusterConfig.ts"
@@ -111,6 +112,7 @@ const make = Effect.gen(function*() {
     onTunnel: onTunnel("here")
   })
   const calls = yield* Calls.make(reach)
+  const views = TransportViews.make({ sessions, calls, now })
   const run = yield* FiberSet.makeRuntime<never>()
 
   const here = new Set<Session>()
@@ -223,35 +225,12 @@ const make = Effect.gen(function*() {
       }
       return reach.isAbsent(agentId) ? "absent" : "unknown"
     },
-    describe: (agentId) => {
-      const { dials, session } = sessions.inspect(agentId)
-      const since = (at: number): Duration.Duration => Duration.millis(now() - at)
-      return {
-        session: session === undefined ? null : {
-          epoch: session.epoch,
-          incarnation: session.incarnation,
-          openFor: since(session.openedAt),
-          silentFor: since(session.link.heardAt())
-        },
-        waiters: dials.map((at) => ({ waitingFor: since(at) })),
-        calls: calls.inFlight().filter((call) => call.agentId === agentId).map((call) => ({
-          method: call.method,
-          runningFor: since(call.since)
-        })),
-        lastRefusal: below.describe?.(agentId).lastRefusal ?? null
-      }
-    },
-    overview: (limit) => {
-      const inFlight = calls.inFlight()
-      const waited = [...sessions.waiting(), ...inFlight].sort((left, right) => left.since - right.since)
-      const known = sessions.all().map(({ agentId }) => agentId)
-      return {
-        sessions: sessions.count(),
-        waiters: sessions.dialsWaiting(),
-        calls: inFlight.length,
-        agents: Array.from(new Set([...waited.map(({ agentId }) => agentId), ...known])).slice(0, limit)
-      }
-    },
+    // Refusals are the gateway's.
+    describe: (agentId) => ({
+      ...views.describe(agentId),
+      lastRefusal: below.describe?.(agentId).lastRefusal ?? null
+    }),
+    overview: views.overview,
     features
   })
 })
