@@ -64,14 +64,16 @@ export interface OutputBuffer {
  */
 export const makeBuffer = (from: number): OutputBuffer => {
   const head: Array<Piece> = []
-  let tail: Array<Piece> = []
   let headSize = 0
+  // What came between: the tail begins at `start`, and what lies before it is given up.
+  let gap: OutputGap | undefined
+  let tail: Array<Piece> = []
+  let start = 0
   let tailSize = 0
-  let dropped = 0
   let next = from
 
   const append = (piece: Piece): void => {
-    const size = piece._tag === "Gap" ? 0 : piece.bytes.length
+    const size = sizeOf(piece)
     next = endOf(piece)
     if (tail.length === 0 && headSize + size <= headLimit && head.length < piecesLimit) {
       head.push(piece)
@@ -80,16 +82,18 @@ export const makeBuffer = (from: number): OutputBuffer => {
     }
     tail.push(piece)
     tailSize += size
-    while (tailSize > tailLimit || tail.length - dropped > piecesLimit) {
-      const oldest = tail[dropped]
+    while (tailSize > tailLimit || tail.length - start > piecesLimit) {
+      const oldest = tail[start]
       if (oldest === undefined) return
-      dropped += 1
-      tailSize -= oldest._tag === "Gap" ? 0 : oldest.bytes.length
+      gap = { _tag: "Gap", from: gap?.from ?? startOf(oldest), to: endOf(oldest) }
+      // The bytes go at once. The slots go many at a time: shifting for each piece would cost the square of their number.
+      tail[start] = gap
+      start += 1
+      tailSize -= sizeOf(oldest)
     }
-    // Shifting an array for each piece would cost the square of its length.
-    if (dropped > piecesLimit) {
-      tail = [gapBefore(tail, dropped), ...tail.slice(dropped)]
-      dropped = 0
+    if (start > piecesLimit) {
+      tail = tail.slice(start)
+      start = 0
     }
   }
 
@@ -100,8 +104,7 @@ export const makeBuffer = (from: number): OutputBuffer => {
       pieces?.forEach(append)
       return pieces !== undefined
     },
-    pieces: () =>
-      joined(dropped === 0 ? [...head, ...tail] : [...head, gapBefore(tail, dropped), ...tail.slice(dropped)])
+    pieces: () => joined([...head, ...(gap === undefined ? [] : [gap]), ...tail.slice(start)])
   }
 }
 
@@ -111,15 +114,9 @@ const tailLimit = 768 * 1024
 /** Pieces can be single bytes; their number is bounded too. */
 const piecesLimit = 4096
 
-const gapBefore = (tail: ReadonlyArray<Piece>, dropped: number): Piece => {
-  const first = tail[0]
-  const last = tail[dropped - 1]
-  return {
-    _tag: "Gap",
-    from: first === undefined ? 0 : first._tag === "Gap" ? first.from : first.offset,
-    to: last === undefined ? 0 : endOf(last)
-  }
-}
+const sizeOf = (piece: Piece): number => piece._tag === "Gap" ? 0 : piece.bytes.length
+
+const startOf = (piece: Piece): number => piece._tag === "Gap" ? piece.from : piece.offset
 
 /** Gaps that touch are one. */
 const joined = (pieces: ReadonlyArray<Piece>): ReadonlyArray<Piece> => {

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Output from "../../src/agent/Output.ts"
 import { chunkLimit } from "../../src/agent/Protocol.ts"
+import { liveBytes } from "../memory.ts"
 
 const data = (offset: number, length: number, stream: "stdout" | "stderr" = "stdout"): Output.Piece => ({
   _tag: "Data",
@@ -62,6 +63,16 @@ describe("an output buffer", () => {
     assert.isAtMost(total(pieces), 1024 * 1024)
     assert.isAtLeast(total(pieces), 1024 * 1024 - 20_000)
     isContiguous(pieces, buffer.next())
+  })
+
+  it("lets go of what it does not keep, piece by piece", () => {
+    const buffer = Output.makeBuffer(0)
+    const before = liveBytes()
+    for (let offset = 0; offset < 64 * 1024 * 1024; offset += 64 * 1024) {
+      buffer.add({ _tag: "Data", offset, stream: "stdout", bytes: new Uint8Array(64 * 1024) })
+    }
+    assert.isBelow(liveBytes() - before, 16 * 1024 * 1024)
+    assert.isAtMost(total(buffer.pieces()), 1024 * 1024)
   })
 
   it("bounds the number of pieces too", () => {

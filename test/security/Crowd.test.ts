@@ -1,22 +1,13 @@
 /** Thousands of strangers at the door of a gateway in whose house somebody works. */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Fiber, Logger, Redacted } from "effect"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { AgentTransport } from "../../src/agent/index.ts"
 import { AgentId } from "../../src/domain/Ids.ts"
 import { AgentToken } from "../../src/domain/index.ts"
 import { AgentPresence } from "../../src/store/index.ts"
 import * as h from "../agent/support/harness.ts"
+import { liveBytes } from "../memory.ts"
 import * as raw from "./support/raw.ts"
-
-setFlagsFromString("--expose-gc")
-const collect: () => void = runInNewContext("gc")
-
-const heap = (): number => {
-  collect()
-  return process.memoryUsage().heapUsed
-}
 
 const sockets = (): number => process.getActiveResourcesInfo().filter((resource) => resource === "TCPSocketWrap").length
 
@@ -71,7 +62,7 @@ describe("10,000 attempts to connect, beside a call", () => {
         // What is made once, by the first of them, is no growth.
         for (const token of attempts.slice(0, 20)) assert.strictEqual(yield* attempt(token), 401)
         const asked = control.verified
-        const before = { heap: heap(), sockets: sockets() }
+        const before = { heap: liveBytes(), sockets: sockets() }
 
         const crowd = yield* Effect.forkChild(
           Effect.forEach(attempts, attempt, { concurrency: 250 })
@@ -92,7 +83,7 @@ describe("10,000 attempts to connect, beside a call", () => {
         assert.strictEqual(control.verified - asked, 1000)
 
         yield* h.until(() => sockets() <= before.sockets, "10 seconds")
-        assert.isBelow(heap() - before.heap, 32 * 2 ** 20)
+        assert.isBelow(liveBytes() - before.heap, 32 * 2 ** 20)
         assert.strictEqual(connection.liveness() === "closed", false)
         agent.send({ _tag: "Chunk", requestId: follow, values: [{ _tag: "Exited", end: 0, code: 0, signal: null }] })
         agent.answer(follow, null)
