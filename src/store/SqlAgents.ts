@@ -28,6 +28,21 @@ export const revoke = ({ sql, table }: SqlCalls, workspaceId: WorkspaceId) =>
     from earlier where p.agent_id = earlier.agent_id`
 
 /**
+ * Notes that the agents of a build are started. In order of ids too: their lifecycles are reported, many at a time,
+ * meanwhile.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const start = ({ sql, table }: SqlCalls, buildId: BuildId) =>
+  sql`
+    with started as materialized (
+      select agent_id from ${table("agents")} where build_id = ${buildId} order by agent_id for no key update
+    )
+    update ${table("agents")} as a set started_at = clock_timestamp()
+    from started where a.agent_id = started.agent_id`
+
+/**
  * Makes agents of a build, behind those with an ordinal below `from`. They are `ready` when their build has succeeded
  * already, and otherwise have yet to be started.
  *

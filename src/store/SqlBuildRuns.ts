@@ -195,7 +195,7 @@ export const make = (
           if (outcome._tag !== "Succeeded") return build
           const { transition, workspaceId } = held.value
           if (transition === "start") {
-            yield* sql`update ${agents} set started_at = clock_timestamp() where build_id = ${buildId}`
+            yield* SqlAgents.start(calls, buildId)
           } else yield* SqlAgents.revoke(calls, workspaceId)
           if (transition === "delete") {
             yield* sql`update ${workspaces} set deleted_at = clock_timestamp() where workspace_id = ${workspaceId}`

@@ -20,125 +20,29 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
-import * as SecureRandom from "effect/crypto/SecureRandom"
-import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { AgentConnection, Command } from "../agent/AgentConnection.ts"
-import type { AgentTransport } from "../agent/AgentTransport.ts"
 import type { Feature } from "../agent/Feature.ts"
-import type { ProcessEvent } from "../agent/Protocol.ts"
-import type { DialFailed } from "../domain/Errors.ts"
-import { OperationId } from "../domain/Ids.ts"
-import type { AgentId } from "../domain/Ids.ts"
+import { type Case, KitFailure, type Skipped } from "./Kit.ts"
+import { deaths } from "./TransportDeaths.ts"
+import {
+  bytesOf,
+  caseTimeout,
+  type Definition,
+  definition,
+  expect,
+  failureOf,
+  type Harness,
+  type Kit,
+  operation,
+  patience,
+  textOf,
+  type Verb
+} from "./TransportWords.ts"
 
-/**
- * A case that a transport does not keep.
- *
- * @since 0.1.0
- * @category errors
- */
-export class KitFailure extends Data.TaggedError("KitFailure")<{
-  readonly expectation: string
-  readonly actual: unknown
-}> {
-  override get message(): string {
-    return `${this.expectation}, but it was ${JSON.stringify(this.actual) ?? String(this.actual)}`
-  }
-}
-
-/**
- * Commands that the agents of the harness understand.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Commands {
-  /** Prints the text and exits with the code. */
-  readonly print: (text: string, code: number) => Command["argv"]
-  /** Prints something else whenever it runs. */
-  readonly unique: Command["argv"]
-  /** Runs until it is ended. */
-  readonly endless: Command["argv"]
-  /** A program that is not there. */
-  readonly missing: Command["argv"]
-}
-
-/**
- * The same for agents that have a POSIX shell.
- *
- * @since 0.1.0
- * @category constants
- */
-export const shellCommands: Commands = {
-  print: (text, code) => ["sh", "-c", `printf %s "$0"; exit ${code}`, text],
-  unique: ["sh", "-c", "printf '%s ' $$; date +%s%N"],
-  endless: ["sleep", "600"],
-  missing: ["chat-workspace-kit-no-such-program"]
-}
-
-/**
- * A transport and the hands on its agents. Verbs that are left out skip their cases. What an agent's life needs is
- * acquired into the scope of its case.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Harness {
-  readonly transport: AgentTransport["Service"]
-  readonly commands: Commands
-  /** A path at the agent that no case used before, in a folder that exists. */
-  readonly path: (name: string) => string
-  /** An agent that is there. */
-  readonly up: Effect.Effect<AgentId, unknown, Scope.Scope>
-  /** An agent that is not there, and comes when `arrive` says so. */
-  readonly absent?: Effect.Effect<AgentId, unknown, Scope.Scope> | undefined
-  readonly arrive?: ((agentId: AgentId) => Effect.Effect<void, unknown, Scope.Scope>) | undefined
-  /** Cuts the link; the program lives on and comes back. */
-  readonly drop?: ((agentId: AgentId) => Effect.Effect<void, unknown, Scope.Scope>) | undefined
-  /** Opens a newer session beside the one there is. */
-  readonly replace?: ((agentId: AgentId) => Effect.Effect<void, unknown, Scope.Scope>) | undefined
-  /** The program stops to answer, and goes on. */
-  readonly freeze?: ((agentId: AgentId) => Effect.Effect<void, unknown, Scope.Scope>) | undefined
-  readonly thaw?: ((agentId: AgentId) => Effect.Effect<void, unknown, Scope.Scope>) | undefined
-}
-
-/**
- * The verbs that a case may need.
- *
- * @since 0.1.0
- * @category models
- */
-export type Verb = "absent" | "arrive" | "drop" | "replace" | "freeze" | "thaw"
-
-/**
- * One expectation, ready to run.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Case {
-  readonly name: string
-  readonly run: Effect.Effect<void, unknown, Scope.Scope>
-}
-
-interface Definition {
-  readonly name: string
-  readonly features: ReadonlyArray<Feature>
-  readonly verbs: ReadonlyArray<Verb>
-  readonly run: (kit: Kit) => Effect.Effect<void, unknown, Scope.Scope>
-}
-
-/** The harness with every verb there: those that a case does not name are not called. */
-type Kit = { readonly [K in keyof Harness]-?: NonNullable<Harness[K]> } & {
-  readonly connect: Effect.Effect<AgentConnection, unknown, Scope.Scope>
-  readonly dial: (agentId: AgentId) => Effect.Effect<AgentConnection, DialFailed | Cause.TimeoutError, Scope.Scope>
-}
+export { type Commands, type Harness, shellChatty, shellCommands, type Verb } from "./TransportWords.ts"
 
 /**
  * The cases whose features the transport declares and whose verbs the harness has.
@@ -147,75 +51,44 @@ type Kit = { readonly [K in keyof Harness]-?: NonNullable<Harness[K]> } & {
  * @category constructors
  */
 export const casesFor = (harness: Harness): ReadonlyArray<Case> => {
-  const missing = (verb: string): () => Effect.Effect<never, KitFailure> => () =>
+  const absent = (verb: Verb): () => Effect.Effect<never, KitFailure> => () =>
     Effect.fail(new KitFailure({ expectation: "a case names the verbs it uses", actual: verb }))
   const dial: Kit["dial"] = (agentId) => Effect.timeout(harness.transport.dial(agentId), patience)
   const kit: Kit = {
     ...harness,
-    absent: harness.absent ?? missing("absent")(),
-    arrive: harness.arrive ?? missing("arrive"),
-    drop: harness.drop ?? missing("drop"),
-    replace: harness.replace ?? missing("replace"),
-    freeze: harness.freeze ?? missing("freeze"),
-    thaw: harness.thaw ?? missing("thaw"),
+    absent: harness.absent ?? absent("absent")(),
+    arrive: harness.arrive ?? absent("arrive"),
+    drop: harness.drop ?? absent("drop"),
+    replace: harness.replace ?? absent("replace"),
+    freeze: harness.freeze ?? absent("freeze"),
+    thaw: harness.thaw ?? absent("thaw"),
+    halfOpen: harness.halfOpen ?? absent("halfOpen"),
+    heal: harness.heal ?? absent("heal"),
+    chatty: harness.chatty ?? harness.commands.missing,
     dial,
     connect: Effect.flatMap(harness.up, dial)
   }
-  return definitions
-    .filter(({ features, verbs }) =>
-      features.every((feature) => harness.transport.features.has(feature)) &&
-      verbs.every((verb) => harness[verb] !== undefined)
-    )
+  return definitions.filter((definition) => missing(harness, definition).length === 0)
     .map(({ name, run }) => ({ name, run: Effect.timeout(run(kit), caseTimeout) }))
 }
 
-/** What a step may take that should take next to nothing. */
-const patience = Duration.seconds(5)
+/**
+ * The others, and what they lack.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const skippedFor = (harness: Harness): ReadonlyArray<Skipped> =>
+  definitions.map((definition) => ({ name: definition.name, missing: missing(harness, definition) }))
+    .filter(({ missing }) => missing.length > 0)
 
-const caseTimeout = Duration.seconds(20)
-
-/** Random, since an agent remembers the ids of earlier runs of the kit. */
-const operation: Effect.Effect<OperationId> = Effect.flatMap(
-  SecureRandom.SecureRandom,
-  (random) => random.uuidV4()
-).pipe(Effect.map((uuid) => OperationId.make(`kit-${uuid}`)), Effect.provide(SecureRandom.layerWebCrypto))
-
-const expect = (expectation: string, actual: unknown, expected: unknown): Effect.Effect<void, KitFailure> =>
-  Equal.equals(actual, expected) ? Effect.void : Effect.fail(new KitFailure({ expectation, actual }))
-
-/** The tag of the failure, with its reason where it has one; a success has none. */
-const failureOf = <A, R>(
-  call: Effect.Effect<A, { readonly _tag: string; readonly reason?: unknown }, R>
-): Effect.Effect<string, never, R> =>
-  Effect.match(call, {
-    onSuccess: () => "success",
-    onFailure: ({ _tag, reason }) => typeof reason === "string" ? `${_tag} ${reason}` : _tag
-  })
-
-const textOf = (events: ReadonlyArray<ProcessEvent>): string => {
-  const decoder = new TextDecoder()
-  return events.map((event) => event._tag === "Data" ? decoder.decode(event.bytes, { stream: true }) : "").join("") +
-    decoder.decode()
-}
-
-const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
+const missing = (harness: Harness, { features, verbs }: Definition): ReadonlyArray<string> => [
+  ...features.filter((feature) => !harness.transport.features.has(feature)),
+  ...verbs.filter((verb) => harness[verb] === undefined)
+]
 
 /** More than one chunk, and characters of several bytes across its border. */
 const longText = "häuser – 工作区 – ".repeat(20_000)
-
-const definition = (
-  name: string,
-  needs: ReadonlyArray<Feature | Verb>,
-  run: (kit: Kit) => Effect.Effect<void, unknown, Scope.Scope>
-): Definition => ({
-  name,
-  features: needs.filter(isFeature),
-  verbs: needs.filter((need): need is Verb => !isFeature(need)),
-  run
-})
-
-const isFeature = (need: Feature | Verb): need is Feature =>
-  need === "run" || need === "processes" || need === "files" || need === "directories" || need === "mcp"
 
 const definitions: ReadonlyArray<Definition> = [
   definition(
@@ -455,6 +328,19 @@ const definitions: ReadonlyArray<Definition> = [
     })
   ),
   definition(
+    "a call that was made ready before looks when it is run, and anew each time",
+    ["files"],
+    Effect.fnUntraced(function*({ connect, path }) {
+      const { files } = yield* connect
+      const file = path("later")
+      const read = Effect.map(files.read(file), ({ bytes }) => new TextDecoder().decode(bytes))
+      for (const text of ["first", "second"]) {
+        yield* files.write({ id: yield* operation, path: file, bytes: bytesOf(text) })
+        yield* expect("it reads what is there now", yield* read, text)
+      }
+    })
+  ),
+  definition(
     "a write happens once by its id, and only on the version it expects",
     ["files"],
     Effect.fnUntraced(function*({ connect, path }) {
@@ -613,5 +499,6 @@ const definitions: ReadonlyArray<Definition> = [
       )
       yield* expect("it answers again", textOf(next.output.pieces), "thawed")
     })
-  )
+  ),
+  ...deaths
 ]

@@ -102,12 +102,13 @@ const makeProcesses = (onExecute: () => OnExecute, scope: Scope.Scope): MemoryAg
     })
   }
 
-  const process = (id: OperationId): Effect.Effect<Process, ProcessError> => {
-    const found = known.get(id)
-    return found === undefined || found === "killed"
-      ? new OperationRefused({ operationId: id, reason: found === undefined ? "unknown" : "killed" })
-      : Effect.succeed(found)
-  }
+  const process = (id: OperationId): Effect.Effect<Process, ProcessError> =>
+    Effect.suspend(() => {
+      const found = known.get(id)
+      return found === undefined || found === "killed"
+        ? new OperationRefused({ operationId: id, reason: found === undefined ? "unknown" : "killed" })
+        : Effect.succeed(found)
+    })
 
   const signal: Processes["signal"] = (id, name) =>
     Effect.suspend(() => {
@@ -185,16 +186,18 @@ const end = (process: Process, how: Execution & { readonly signal: string | null
 const makeFiles = (content: Map<string, string>): Files => {
   const outcomes = new Map<OperationId, Exit.Exit<ReadonlyArray<FileVersion>, FilesError>>()
 
-  const text = (path: string): Effect.Effect<string, FileError> => {
-    const found = content.get(path)
-    return found === undefined ? refuse(path, "notFound", "no such file") : Effect.succeed(found)
-  }
+  const text = (path: string): Effect.Effect<string, FileError> =>
+    Effect.suspend(() => {
+      const found = content.get(path)
+      return found === undefined ? refuse(path, "notFound", "no such file") : Effect.succeed(found)
+    })
 
-  const unchanged = (path: string, expect: FileVersion | "absent" | undefined): Effect.Effect<void, FileChanged> => {
-    const found = content.get(path)
-    const version = found === undefined ? "absent" : versionOf(found)
-    return expect === undefined || expect === version ? Effect.void : new FileChanged({ path })
-  }
+  const unchanged = (path: string, expect: FileVersion | "absent" | undefined): Effect.Effect<void, FileChanged> =>
+    Effect.suspend(() => {
+      const found = content.get(path)
+      const version = found === undefined ? "absent" : versionOf(found)
+      return expect === undefined || expect === version ? Effect.void : new FileChanged({ path })
+    })
 
   const once = (id: OperationId, effect: Effect.Effect<ReadonlyArray<FileVersion>, FilesError>) =>
     Effect.suspend(() => outcomes.get(id) ?? Effect.onExit(effect, (exit) => Effect.sync(() => outcomes.set(id, exit))))

@@ -46,7 +46,7 @@ import type { ProvidedAgent, Provider, ProviderFailed, ProviderRequest } from ".
 import * as AgentEnrollments from "../store/AgentEnrollments.ts"
 import * as AgentPresence from "../store/AgentPresence.ts"
 import * as MemoryStore from "../store/MemoryStore.ts"
-import { KitFailure } from "./AgentTransportKit.ts"
+import { type Case, KitFailure, type Skipped } from "./Kit.ts"
 
 /**
  * Where the agents that a provider starts come to.
@@ -78,6 +78,8 @@ export interface Harness {
   readonly failing?: Template | undefined
   /** One whose start logs a line and then goes on for ever, with its agent running or about to. */
   readonly hanging?: Template | undefined
+  /** One whose start prints a line of more than 1 MiB and 20,000 others, and comes to its end. */
+  readonly noisy?: Template | undefined
   /** One with settings that make no sense. */
   readonly refused?: Template | undefined
   /** What a start, a stop, and an agent's way to the gateway may take (30 s). */
@@ -85,23 +87,12 @@ export interface Harness {
 }
 
 /**
- * The templates that a case may need.
+ * The templates that a case may need, and a provider that may be asked again for the same.
  *
  * @since 0.1.0
  * @category models
  */
-export type Need = "failing" | "hanging" | "refused"
-
-/**
- * One expectation, ready to run.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Case {
-  readonly name: string
-  readonly run: Effect.Effect<void, unknown, Scope.Scope>
-}
+export type Need = "failing" | "hanging" | "noisy" | "refused" | "repeatable"
 
 /**
  * The cases whose templates the harness has. Each makes a workspace of its own, and deletes it in the end.
@@ -110,8 +101,7 @@ export interface Case {
  * @category constructors
  */
 export const casesFor = (harness: Harness): ReadonlyArray<Case> =>
-  definitions
-    .filter(({ needs }) => needs.every((need) => harness[need] !== undefined))
+  definitions.filter((definition) => missing(harness, definition).length === 0)
     .map(({ name, run }) => ({
       name,
       run: Effect.suspend(() => {
@@ -122,6 +112,21 @@ export const casesFor = (harness: Harness): ReadonlyArray<Case> =>
         )
       })
     }))
+
+/**
+ * The others, and what they lack.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const skippedFor = (harness: Harness): ReadonlyArray<Skipped> =>
+  definitions.map((definition) => ({ name: definition.name, missing: missing(harness, definition) }))
+    .filter(({ missing }) => missing.length > 0)
+
+const missing = (harness: Harness, { needs }: Definition): ReadonlyArray<Need> =>
+  needs.filter((need) =>
+    need === "repeatable" ? !harness.provider.isRepeatable(harness.template) : harness[need] === undefined
+  )
 
 /**
  * A gateway on a free port of this host, over stores in memory.
@@ -360,6 +365,52 @@ const definitions: ReadonlyArray<Definition> = [
     })
   ),
   definition(
+    "a start whose answer was lost is repeated under its build, and a stop ends all that both began",
+    ["repeatable"],
+    Effect.fnUntraced(function*({ comes, goes, provider, read, request, staysAway, stop, write }) {
+      const asked = yield* request()
+      yield* provider.start(asked)
+      for (const { agentId } of asked.agents) yield* comes(agentId)
+      const [{ agentId } = yield* Effect.die(new Error("The template of the harness has no agent."))] = asked.agents
+      yield* write(agentId, "kept.txt", "kept")
+      yield* provider.start(asked)
+      yield* comes(agentId)
+      yield* expect("the file is as it was left", yield* read(agentId, "kept.txt"), "kept")
+      yield* stop
+      // Of two that came under one token, one would be left.
+      yield* goes(agentId)
+      yield* staysAway(agentId)
+    })
+  ),
+  definition(
+    "a stop that was interrupted is repeated, and ends the agent",
+    [],
+    Effect.fnUntraced(function*({ goes, patience, started, staysAway, stop }) {
+      for (const delay of ["0 millis", "50 millis"] as const) {
+        const agentId = yield* started
+        const first = yield* Effect.forkChild(stop)
+        yield* Effect.sleep(delay)
+        yield* Effect.timeout(Fiber.interrupt(first), patience)
+        yield* stop
+        yield* goes(agentId)
+        yield* staysAway(agentId)
+      }
+    })
+  ),
+  definition(
+    "a start that prints without measure comes to its end, and its lines are bounded",
+    ["noisy"],
+    Effect.fnUntraced(function*({ comes, lines, noisy, provider, request }) {
+      const asked = yield* request(yield* needed(noisy))
+      yield* provider.start(asked)
+      for (const { agentId } of asked.agents) yield* comes(agentId)
+      const longest = Math.max(0, ...lines.map((line) => line.length))
+      yield* expect("no line is longer than 64 KiB", longest > 64 * 1024, false)
+      yield* expect("something of it is logged", lines.length > 0, true)
+      yield* expect("not more than 16 MiB", lines.reduce((sum, line) => sum + line.length, 0) > 16 * 2 ** 20, false)
+    })
+  ),
+  definition(
     "a start that hangs is ended with everything it began when it is interrupted",
     ["hanging"],
     Effect.fnUntraced(function*({ goes, hanging, lines, patience, provider, request, staysAway }) {
@@ -385,6 +436,7 @@ const definitions: ReadonlyArray<Definition> = [
       const { _tag, detail } = yield* Effect.flip(provider.start(asked))
       yield* expect("the failure is ProviderFailed", _tag, "ProviderFailed")
       yield* expect("it says why", detail.trim() === "", false)
+      yield* expect("in at most 64 KiB", detail.length > 64 * 1024, false)
       for (const { agentId, token } of asked.agents) {
         yield* expect("it holds no token", detail.includes(Redacted.value(token)), false)
         // One that came before it was ended is heard of for a moment.

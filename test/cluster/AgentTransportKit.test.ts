@@ -46,7 +46,10 @@ const cluster = (where: "here" | "there") =>
       // A scripted agent under the same token is a newer session.
       replace: (agentId: AgentId) => Effect.asVoid(h.connect(holder.port, agent(agentId).enrolled.token)),
       freeze: signal("SIGSTOP"),
-      thaw: signal("SIGCONT")
+      thaw: signal("SIGCONT"),
+      halfOpen: (agentId: AgentId) => agent(agentId).proxy.mute(true),
+      heal: (agentId: AgentId) => agent(agentId).proxy.mute(false),
+      chatty: AgentTransportKit.shellChatty
     } satisfies AgentTransportKit.Harness
   })
 
@@ -55,7 +58,7 @@ const suite = (name: string, make: Effect.Effect<AgentTransportKit.Harness, unkn
     if (!server.hasServer) return
     const cases = await Effect.runPromise(Effect.scoped(Effect.map(make, AgentTransportKit.casesFor)))
     it("runs every case that the transport declares", () => {
-      assert.lengthOf(cases, 21)
+      assert.lengthOf(cases, 30)
     })
     for (const [index, { name }] of cases.entries()) {
       it.live(name, () =>

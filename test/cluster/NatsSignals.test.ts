@@ -3,6 +3,7 @@ import { Context, Effect, Fiber, Layer, Logger } from "effect"
 import { ClusterConfig, Nats, NatsSignals } from "../../src/cluster/index.ts"
 import { BuildId } from "../../src/domain/Ids.ts"
 import * as Signals from "../../src/store/Signals.ts"
+import { SignalsKit } from "../../src/testing/index.ts"
 import * as s from "../store/signals.ts"
 import * as bus from "./support/bus.ts"
 import * as server from "./support/server.ts"
@@ -21,15 +22,13 @@ const node = Effect.fnUntraced(function*(nats: Nats.Nats["Service"], subjectPref
 })
 
 describe("signals over NATS", () => {
-  s.suite((name, body) =>
-    it.effect(name, () =>
-      Effect.gen(function*() {
-        const nats = bus.make()
-        const nodes = { there: yield* node(nats.line().nats), here: yield* node(nats.line().nats) }
-        yield* rest
-        yield* body(nodes)
-      }))
-  )
+  const nodes = Effect.gen(function*() {
+    const nats = bus.make()
+    const both = { there: yield* node(nats.line().nats), here: yield* node(nats.line().nats) }
+    yield* rest
+    return both
+  })
+  for (const { name, run } of SignalsKit.casesFor({ nodes })) it.effect(name, () => run)
 
   it.effect("nodes of another prefix hear nothing of it", () =>
     Effect.gen(function*() {

@@ -19,9 +19,11 @@ const suite = (
 ): void => {
   // Most of a case is waiting for what must not come.
   describe.concurrent(name, async () => {
-    const cases = await Effect.runPromise(Effect.scoped(Effect.map(make, ProviderKit.casesFor)))
-    it("runs every case that the harness has templates for", () => {
+    const first = await Effect.runPromise(Effect.scoped(make))
+    const cases = ProviderKit.casesFor(first)
+    it("runs every case that the harness has templates for, and names the others", () => {
       assert.strictEqual(cases.length, expected)
+      assert.strictEqual(ProviderKit.skippedFor(first).length, 14 - expected)
     })
     for (const [index, { name }] of cases.entries()) {
       it.live(name, () =>
@@ -74,6 +76,9 @@ const command = Effect.gen(function*() {
     template: settings({ start: "sh start.sh && cat \"$CW_AGENT_TOKEN_FILE\"" }),
     failing: settings({ start: "sh start.sh; cat \"$CW_AGENT_TOKEN_FILE\"; exit 3" }),
     hanging: settings({ start: "sh start.sh; sleep 600" }),
+    noisy: settings({
+      start: "head -c 2000000 /dev/zero | tr '\\0' x; echo; seq 1 20000; sh start.sh"
+    }),
     refused: settings({ stop: " " })
   }
 })
@@ -124,9 +129,9 @@ const scripted = Effect.gen(function*() {
   }
 })
 
-suite("the process provider", process, 10)
-suite("the command provider with the template of shell scripts", command, 11)
-suite("the scripted provider", scripted, 8)
+suite("the process provider", process, 12)
+suite("the command provider with the template of shell scripts", command, 14)
+suite("the scripted provider", scripted, 10)
 
 /** Ways to break a promise, and the case that finds it. */
 const broken: ReadonlyArray<readonly [string, (provider: Provider.Provider) => Partial<Provider.Provider>]> = [
@@ -142,6 +147,32 @@ const broken: ReadonlyArray<readonly [string, (provider: Provider.Provider) => P
   ["a delete ends the agent and removes the files", (provider) => ({ delete: provider.stop })],
   ["a start that is interrupted early leaves no agent, and can be begun anew", (provider) => ({
     start: (request) => Effect.uninterruptible(Effect.andThen(provider.start(request), Effect.interrupt))
+  })],
+  ["a start whose answer was lost is repeated under its build, and a stop ends all that both began", (provider) => {
+    const begun = new Set<string>()
+    return {
+      isRepeatable: () => true,
+      start: (request) =>
+        begun.has(request.buildId)
+          ? failed("the container is there already")
+          : Effect.andThen(Effect.sync(() => begun.add(request.buildId)), provider.start(request))
+    }
+  }],
+  ["a stop that was interrupted is repeated, and ends the agent", (provider) => {
+    const stopping = new Set<string>()
+    return {
+      // The second finds that one is on its way, which it is not any more.
+      stop: (request) =>
+        stopping.has(request.workspace.workspaceId)
+          ? Effect.void
+          : Effect.sync(() => stopping.add(request.workspace.workspaceId)).pipe(
+            Effect.andThen(Effect.sleep("1 second")),
+            Effect.andThen(provider.stop(request))
+          )
+    }
+  }],
+  ["a start that prints without measure comes to its end, and its lines are bounded", (provider) => ({
+    start: (request) => Effect.andThen(request.log("x".repeat(2 ** 20)), provider.start(request))
   })],
   ["a start that hangs is ended with everything it began when it is interrupted", (provider) => ({
     start: (request) =>
@@ -174,6 +205,7 @@ describe("The kit, given a provider that breaks a promise", () => {
           ...harness,
           failing: template,
           hanging: template,
+          noisy: template,
           refused: template,
           provider: { ...harness.provider, ...change(harness.provider) }
         }

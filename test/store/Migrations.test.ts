@@ -6,8 +6,8 @@ import { ChatBindings } from "../../src/store/ChatBindings.ts"
 import { Chats } from "../../src/store/Chats.ts"
 import * as Migrations from "../../src/store/Migrations.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
+import { agentId, build, chat, owner, start, workspace } from "../../src/testing/StoreWords.ts"
 import { databaseClient, emptyDatabase } from "../postgres.ts"
-import { agentId, build, chat, owner, start, workspace } from "./support.ts"
 
 /** What is in a schema: columns, indexes and constraints, without its name. */
 const shapeOf = Effect.fnUntraced(function*(schema: string) {

@@ -3,6 +3,7 @@ import { Cause, Context, Data, Deferred, Effect, Fiber, Layer, Logger, Queue, St
 import { TestClock } from "effect/testing"
 import { BuildId, TurnId } from "../../src/domain/Ids.ts"
 import * as Signals from "../../src/store/Signals.ts"
+import { SignalsKit } from "../../src/testing/index.ts"
 import * as s from "./signals.ts"
 
 const build = Signals.build(BuildId.make("b"))
@@ -56,12 +57,11 @@ const node = Effect.fnUntraced(function*(carrier: Signals.Carrier<Broken>) {
 })
 
 describe("signals of one node", () => {
-  s.suite((name, body) =>
-    it.effect(name, () =>
-      Effect.flatMap(Signals.Signals, (signals) => body({ there: signals, here: signals })).pipe(
-        Effect.provide(Signals.layer)
-      ))
-  )
+  const nodes = Effect.map(Layer.build(Signals.layer), (context) => {
+    const signals = Context.get(context, Signals.Signals)
+    return { there: signals, here: signals }
+  })
+  for (const { name, run } of SignalsKit.casesFor({ nodes })) it.effect(name, () => run)
 
   it.effect("nobody is waited for longer than they say, and who was not told hears of it the next time", () =>
     Effect.gen(function*() {
@@ -80,13 +80,11 @@ describe("signals of one node", () => {
 })
 
 describe("signals of many nodes", () => {
-  s.suite((name, body) =>
-    it.effect(name, () =>
-      Effect.gen(function*() {
-        const { carrier } = makeCarrier()
-        yield* body({ there: yield* node(carrier), here: yield* node(carrier) })
-      }))
-  )
+  const nodes = Effect.suspend(() => {
+    const { carrier } = makeCarrier()
+    return Effect.all({ there: node(carrier), here: node(carrier) })
+  })
+  for (const { name, run } of SignalsKit.casesFor({ nodes })) it.effect(name, () => run)
 
   it.effect("a node hears itself once, and at once", () =>
     Effect.gen(function*() {

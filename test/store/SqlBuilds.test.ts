@@ -9,9 +9,6 @@ import * as Migrations from "../../src/store/Migrations.ts"
 import * as SqlBuilds from "../../src/store/SqlBuilds.ts"
 import * as SqlChatBindings from "../../src/store/SqlChatBindings.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
-import { PostgresServer } from "../../src/testing/PostgresServer.ts"
-import * as Postgres from "../../src/testing/PostgresServer.ts"
-import { databaseClient, databaseIn, freshDatabase } from "../postgres.ts"
 import {
   ann,
   attach,
@@ -27,8 +24,12 @@ import {
   succeeded,
   take,
   takeSome
-} from "./queue.ts"
-import { agentId, build, chat, enrolled, node, type Ports, start, workspace } from "./support.ts"
+} from "../../src/testing/BuildWords.ts"
+import { PostgresServer } from "../../src/testing/PostgresServer.ts"
+import * as Postgres from "../../src/testing/PostgresServer.ts"
+import { agentId, build, chat, enrolled, node, start, workspace } from "../../src/testing/StoreWords.ts"
+import { databaseClient, databaseIn, freshDatabase } from "../postgres.ts"
+import { type Ports } from "./support.ts"
 
 const real = { excludeTestServices: true, timeout: "60 seconds" } as const
 
@@ -251,6 +252,38 @@ layer(
         assert.deepStrictEqual(new Set(verdicts.values()), new Set(["replaced" as const]))
         assert.strictEqual(count(), 0)
         yield* finish("banew", epoch, succeeded)
+      }).pipe(Effect.scoped),
+    30_000
+  )
+
+  it.effect(
+    "a start that ends while its agents report does not either",
+    () =>
+      Effect.gen(function*() {
+        const presence = yield* AgentPresence
+        const sql = yield* SqlClient.SqlClient
+        const { count } = yield* Deadlocks
+        yield* created("ends")
+        const { epoch } = yield* take()
+        // The last of their ids first.
+        const agents = Array.from({ length: 40 }, (_, index) =>
+          enrolled(`ends-${49 - index}`, { name: `agent-${index}` }))
+        yield* prepare("bends", epoch, ...agents)
+        const { release } = yield* hold(
+          sql`select 1 from chat_workspace.agents where agent_id = 'ends-30' for no key update`
+        )
+        const finishing = yield* Effect.forkChild(finish("bends", epoch, succeeded))
+        yield* untilBlocked(1)
+        const reporting = yield* Effect.forkChild(Effect.forEach(
+          agents,
+          ({ agentId }) => presence.report({ agentId, epoch: 0, lifecycle: "ready" }),
+          { concurrency: "unbounded", discard: true }
+        ))
+        yield* untilBlocked(2)
+        yield* release
+        yield* Fiber.join(finishing)
+        yield* Fiber.join(reporting)
+        assert.strictEqual(count(), 0)
       }).pipe(Effect.scoped),
     30_000
   )

@@ -7,8 +7,9 @@ import { ChatBindings } from "../../src/store/ChatBindings.ts"
 import * as Migrations from "../../src/store/Migrations.ts"
 import * as SqlAgentEnrollments from "../../src/store/SqlAgentEnrollments.ts"
 import * as SqlChatBindings from "../../src/store/SqlChatBindings.ts"
+import { ChatBindingsKit } from "../../src/testing/index.ts"
+import { agentId, build, chat, owner, start, workspace } from "../../src/testing/StoreWords.ts"
 import { emptyDatabase } from "../postgres.ts"
-import { agentId, build, chat, owner, start, workspace } from "./support.ts"
 
 /** An application with its own chats, in its own schema and spelling, under uuids. */
 const application = Layer.effectDiscard(Effect.gen(function*() {
@@ -41,17 +42,26 @@ const rowOf = Effect.fnUntraced(function*(id: string) {
   return yield* sql`select * from app."userChats" where "chatKey" = ${id}`
 })
 
+let schemas = 0
+
+/** Our tables in a schema of their own, beside the one table of the application. */
+const store = Layer.unwrap(Effect.sync(() => {
+  const schema = `beside_${++schemas}`
+  return Layer.mergeAll(
+    SqlChatBindings.layerTable({ table: "app.userChats", key: "chatKey", owner: "ownedBy", schema }),
+    SqlAgentEnrollments.layer({ schema })
+  ).pipe(Layer.provide(Migrations.layerMigrations({ schema })))
+}))
+
+const harness: ChatBindingsKit.Harness<SqlClient.SqlClient> = {
+  store,
+  chats: { make: (owner) => Effect.orDie(newChat(owner)), none: chat("00000000-0000-4000-8000-999999999999") }
+}
+
 layer(live, { excludeTestServices: true, timeout: "60 seconds" })(
   "ChatBindings in a table of the application",
   (it) => {
-    it.effect("a chat that was never bound has generation 0", () =>
-      Effect.gen(function*() {
-        const bindings = yield* ChatBindings
-        const id = yield* newChat("ann")
-        assert.deepStrictEqual(yield* bindings.get(id), unbound(id))
-        const gone = chat("00000000-0000-4000-8000-999999999999")
-        assert.deepStrictEqual(yield* bindings.get(gone), unbound(gone))
-      }))
+    for (const { name, run } of ChatBindingsKit.casesFor(harness)) it.effect(name, () => run, 20_000)
 
     it.effect("binding writes its four columns and nothing else", () =>
       Effect.gen(function*() {
@@ -91,44 +101,6 @@ layer(live, { excludeTestServices: true, timeout: "60 seconds" })(
         }
         assert.deepStrictEqual(yield* rowOf(id), before)
         assert.deepStrictEqual(yield* rowOf(gone), [])
-      }))
-
-    it.effect("a workspace of another owner, or none of that name, is refused", () =>
-      Effect.gen(function*() {
-        const bindings = yield* ChatBindings
-        yield* start("w3", "b3", "a3")
-        const id = yield* newChat("bob")
-        for (const workspaceId of [workspace("w3"), workspace("nowhere")]) {
-          const error = yield* Effect.flip(bindings.bindWorkspace({ chatId: id, owner: owner("bob"), workspaceId }))
-          assert.deepStrictEqual(error, new BindingRefused({ chatId: id, workspaceId }))
-        }
-        assert.deepStrictEqual(yield* bindings.get(id), unbound(id))
-      }))
-
-    it.effect("of many writers at once exactly one binds, and the others see its row", () =>
-      Effect.gen(function*() {
-        const bindings = yield* ChatBindings
-        yield* start("w4", "b4", "a4")
-        const id = yield* newChat("ann")
-        const seen = yield* bindings.bindWorkspace({ chatId: id, owner: owner("ann"), workspaceId: workspace("w4") })
-        const results = yield* Effect.forEach(
-          Array.from({ length: 20 }, (_, index) => agentId(`a${index}`)),
-          (agent) => bindings.bindAgent(seen, build("b4"), agent),
-          { concurrency: "unbounded" }
-        )
-        const winners = results.filter((result) => result._tag === "Bound")
-        assert.strictEqual(winners.length, 1)
-        for (const result of results) assert.deepStrictEqual(result.binding, winners[0]?.binding)
-      }))
-
-    it.effect("an agent for a chat that is gone is superseded by the row never bound", () =>
-      Effect.gen(function*() {
-        const bindings = yield* ChatBindings
-        const gone = unbound(chat("00000000-0000-4000-8000-999999999999"))
-        assert.deepStrictEqual(
-          yield* bindings.bindAgent(gone, build("b"), agentId("a")),
-          BindResult.Superseded({ binding: gone })
-        )
       }))
 
     it.effect("a generation that the application left null counts as 0", () =>

@@ -6,8 +6,8 @@ import { MessageId, TurnId } from "../../src/domain/Ids.ts"
 import * as Migrations from "../../src/store/Migrations.ts"
 import * as SqlTurns from "../../src/store/SqlTurns.ts"
 import { TurnStore } from "../../src/store/TurnStore.ts"
+import { chat, node, owner } from "../../src/testing/StoreWords.ts"
 import { emptyDatabase } from "../postgres.ts"
-import { chat, node, owner } from "./support.ts"
 
 /** An application with its own chats, in its own schema and spelling, under uuids, without a column of ours. */
 const application = Layer.effectDiscard(Effect.gen(function*() {

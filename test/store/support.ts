@@ -1,30 +1,24 @@
-/** What the contract suites of the ports share: the subjects they run against, and ids. */
-import { it } from "@effect/vitest"
-import { Context, Duration, Effect, Layer, Redacted, type Scope } from "effect"
-import * as Digest from "effect/crypto/Digest"
+/** The stores that the kits run against. */
+import { describe, it, layer } from "@effect/vitest"
+import { Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
-import { AgentId, BuildId, ChatId, Incarnation, NodeId, OwnerId, WorkspaceId } from "../../src/domain/Ids.ts"
 import * as Activity from "../../src/store/Activity.ts"
 import * as AgentEnrollments from "../../src/store/AgentEnrollments.ts"
 import * as AgentPresence from "../../src/store/AgentPresence.ts"
 import * as Builds from "../../src/store/Builds.ts"
 import * as ChatBindings from "../../src/store/ChatBindings.ts"
 import * as Chats from "../../src/store/Chats.ts"
+import * as Holders from "../../src/store/Holders.ts"
+import * as InstructionStore from "../../src/store/InstructionStore.ts"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
 import * as Migrations from "../../src/store/Migrations.ts"
-import * as SecretHash from "../../src/store/SecretHash.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
 import * as TurnStore from "../../src/store/TurnStore.ts"
 import * as WorkspaceAgents from "../../src/store/WorkspaceAgents.ts"
-
-/** The clock that the store reads. */
-export class StoreClock extends Context.Service<StoreClock, {
-  /** Lets time pass for everything that is stored. */
-  readonly pass: (duration: Duration.Input) => Effect.Effect<void>
-  /** How near to a bound a test can come: zero for a virtual clock. */
-  readonly slack: Duration.Duration
-}>()("test/StoreClock") {}
+import type { Kit, StoreKit } from "../../src/testing/index.ts"
+import { StoreClock } from "../../src/testing/StoreKit.ts"
+import { emptyDatabase } from "../postgres.ts"
 
 export type Ports =
   | Activity.Activity
@@ -33,11 +27,10 @@ export type Ports =
   | Builds.Builds
   | ChatBindings.ChatBindings
   | Chats.Chats
+  | Holders.Holders
+  | InstructionStore.InstructionStore
   | TurnStore.TurnStore
   | WorkspaceAgents.WorkspaceAgents
-
-/** Registers a test that has a store of its own. */
-export type Test = (name: string, body: Effect.Effect<void, unknown, Ports | StoreClock | Scope.Scope>) => void
 
 export const memory: Layer.Layer<Ports | StoreClock> = Layer.mergeAll(
   Activity.layerMemory,
@@ -46,6 +39,8 @@ export const memory: Layer.Layer<Ports | StoreClock> = Layer.mergeAll(
   Builds.layerMemory,
   ChatBindings.layerMemory,
   Chats.layerMemory,
+  Holders.layerMemory,
+  InstructionStore.layerMemory,
   TurnStore.layerMemory,
   WorkspaceAgents.layerMemory,
   Layer.succeed(StoreClock, { pass: (duration) => TestClock.adjust(duration), slack: Duration.zero })
@@ -94,62 +89,18 @@ const clockOf = (schema: string): Layer.Layer<StoreClock, never, SqlClient.SqlCl
     })
   )
 
-/** On the virtual clock. */
-export const onMemory: Test = (name, body) => it.effect(name, () => Effect.provide(body, memory))
+/** A kit of a store. */
+export interface StoreKitOf {
+  readonly casesFor: <R>(harness: StoreKit.Harness<Ports | StoreClock, R>) => ReadonlyArray<Kit.Case<R>>
+  readonly skippedFor: <R>(harness: StoreKit.Harness<Ports | StoreClock, R>) => ReadonlyArray<Kit.Skipped>
+}
 
-/** On the real clock, in the database of the block. */
-export const onSql = (it: {
-  readonly effect: (
-    name: string,
-    body: () => Effect.Effect<void, unknown, SqlClient.SqlClient | Scope.Scope>,
-    timeout: number
-  ) => void
-}): Test =>
-(name, body) => it.effect(name, () => Effect.provide(body, sql), 20_000)
-
-export const chat = (name: string) => ChatId.make(name)
-export const owner = (name: string) => OwnerId.make(name)
-export const workspace = (name: string) => WorkspaceId.make(name)
-export const build = (name: string) => BuildId.make(name)
-export const agentId = (name: string) => AgentId.make(name)
-export const node = (name: string) => NodeId.make(name)
-export const incarnation = (name: string) => Incarnation.make(name)
-
-/** An agent to be recorded with a start. */
-export const enrolled = (name: string, options?: Partial<AgentEnrollments.EnrolledAgent>) => ({
-  agentId: agentId(name),
-  parentId: null,
-  name: "main",
-  displayOrder: 0,
-  connectionTimeout: Duration.seconds(120),
-  secretHash: new Uint8Array(32),
-  ...options
-})
-
-/** Records a start of a workspace with agents of these names. */
-export const start = Effect.fnUntraced(function*(of: string, buildName: string, ...agents: ReadonlyArray<string>) {
-  const enrollments = yield* AgentEnrollments.AgentEnrollments
-  return yield* enrollments.recordStart({
-    workspaceId: workspace(of),
-    owner: owner("ann"),
-    buildId: build(buildName),
-    agents: agents.map((name) => enrolled(name))
+/** Runs a kit in memory on the virtual clock, and on the real clock in PostgreSQL. */
+export const suite = (name: string, { casesFor }: StoreKitOf): void => {
+  describe(`${name} in memory`, () => {
+    for (const { name, run } of casesFor({ store: memory })) it.effect(name, () => run)
   })
-})
-
-/** Records a stop of a workspace. */
-export const stop = Effect.fnUntraced(function*(of: string, buildName: string) {
-  const enrollments = yield* AgentEnrollments.AgentEnrollments
-  return yield* enrollments.recordEnd({
-    workspaceId: workspace(of),
-    owner: owner("ann"),
-    buildId: build(buildName),
-    transition: "stop"
+  layer(emptyDatabase(), { excludeTestServices: true, timeout: "60 seconds" })(`${name} in PostgreSQL`, (it) => {
+    for (const { name, run } of casesFor({ store: sql })) it.effect(name, () => run, 20_000)
   })
-})
-
-/** What is stored for the secret whose bytes all have this value. */
-export const secretOf = (byte: number) =>
-  Effect.flatMap(SecretHash.make, (hash) => hash.hash(Redacted.make(new Uint8Array(32).fill(byte)))).pipe(
-    Effect.provide(Digest.layerWebCrypto)
-  )
+}

@@ -1,16 +1,26 @@
-/** The queue of builds as its suites use it: workspaces, builds and agents under short names. */
-import { assert } from "@effect/vitest"
-import { DateTime, Duration, Effect, Option, Redacted, Schema } from "effect"
-import type { Binding } from "../../src/domain/Binding.ts"
-import type { BuildOutcome } from "../../src/domain/Build.ts"
-import { TokenRefused } from "../../src/domain/Errors.ts"
-import { TemplateId } from "../../src/domain/Ids.ts"
-import { WorkspaceName } from "../../src/domain/Workspace.ts"
-import { AgentPresence } from "../../src/store/AgentPresence.ts"
-import { Builds, CreateResult, RequestResult } from "../../src/store/Builds.ts"
-import { ChatBindings } from "../../src/store/ChatBindings.ts"
-import { WorkspaceAgents } from "../../src/store/WorkspaceAgents.ts"
-import { agentId, build, chat, type enrolled, incarnation, node, owner, StoreClock, workspace } from "./support.ts"
+/**
+ * The words of the kits about builds: workspaces, builds and agents under short names.
+ *
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type { Binding } from "../domain/Binding.ts"
+import type { BuildOutcome } from "../domain/Build.ts"
+import { TokenRefused } from "../domain/Errors.ts"
+import { TemplateId } from "../domain/Ids.ts"
+import { WorkspaceName } from "../domain/Workspace.ts"
+import { AgentPresence } from "../store/AgentPresence.ts"
+import { Builds, CreateResult, RequestResult } from "../store/Builds.ts"
+import { ChatBindings } from "../store/ChatBindings.ts"
+import { WorkspaceAgents } from "../store/WorkspaceAgents.ts"
+import { assert } from "./Assertions.ts"
+import { StoreClock } from "./StoreKit.ts"
+import { agentId, build, chat, type enrolled, incarnation, node, owner, workspace } from "./StoreWords.ts"
 
 export const ann = owner("ann")
 export const name = (text: string) => WorkspaceName.make(text)
