@@ -1,9 +1,10 @@
 /**
  * Records in PostgreSQL which agents are connected, and to which node.
  *
- * A heartbeat is one statement for all sessions of a node, on a narrow table of its own; tokens and attachments that come
- * together are one statement each. Every statement that takes many rows takes them in order of ids. Those over arrays of
- * any length are not prepared: a plan made for short ones would take the square of the time for long ones.
+ * A heartbeat is one statement for all sessions of a node, on a narrow table of its own; tokens, attachments, lifecycles
+ * and ends that come together are one statement each, and those of a crowd wait for each other. Every statement that takes
+ * many rows takes them in order of ids. Those over arrays of any length are not prepared: a plan made for short ones would
+ * take the square of the time for long ones.
  *
  * **Gotchas**
  *
@@ -35,6 +36,8 @@ interface Attachment {
 
 type Report = Parameters<AgentPresence["Service"]["report"]>[0]
 
+type Detachment = Parameters<AgentPresence["Service"]["detach"]>[0]
+
 const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
   const { batched, call, sql, table } = yield* SqlCalls.make(options)
   const hash = yield* SecretHash.make
@@ -49,7 +52,8 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
         where a.agent_id = any(${ids})`
       const rows = new Map((yield* decodeSecrets(found)).map((row) => [row.agentId, row]))
       return (id) => Exit.succeed(rows.get(id))
-    })
+    }),
+    { paced: true }
   )
 
   const attachOnce = Effect.fnUntraced(function*(attachments: ReadonlyArray<Attachment>) {
@@ -95,7 +99,8 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
         const attached = results.get(attachment)
         return attached === undefined ? Exit.fail(new TokenRefused({ reason: "revoked" })) : Exit.succeed(attached)
       }
-    })
+    }),
+    { paced: true }
   )
 
   // A node to which all agents return hears of all of them at once.
@@ -123,7 +128,31 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
         from fenced
         where a.agent_id = fenced.agent_id and a.lifecycle <> fenced.lifecycle`.unprepared
       return () => Exit.void
-    })
+    }),
+    { paced: true }
+  )
+
+  const detach = batched<Detachment, void>(
+    "AgentPresence.detach",
+    Effect.fnUntraced(function*(detachments) {
+      // Never before the last heartbeat, should the database's clock have been set back.
+      yield* sql`
+        with gone as materialized (
+          select p.agent_id
+          from unnest(
+            ${detachments.map(({ agentId }) => agentId)}::text[],
+            ${detachments.map(({ epoch }) => String(epoch))}::text[]::integer[]
+          ) as d (agent_id, epoch)
+          join ${presence} as p on p.agent_id = d.agent_id and p.epoch = d.epoch
+          where p.disconnected_at is null
+          order by p.agent_id for no key update of p
+        )
+        update ${presence} as p set disconnected_at = greatest(clock_timestamp(), p.last_connected_at)
+        from gone
+        where p.agent_id = gone.agent_id`.unprepared
+      return () => Exit.void
+    }),
+    { paced: true }
   )
 
   return AgentPresence.of({
@@ -197,15 +226,7 @@ const make = Effect.fnUntraced(function*(options?: Migrations.Options) {
       return { verdicts, elsewhere }
     }),
     report: Effect.fn("AgentPresence.report")((options) => report(options)),
-    detach: Effect.fn("AgentPresence.detach")(function*({ agentId, epoch }) {
-      // Never before the last heartbeat, should the database's clock have been set back.
-      yield* call(
-        "AgentPresence.detach",
-        sql`
-          update ${presence} set disconnected_at = greatest(clock_timestamp(), last_connected_at)
-          where agent_id = ${agentId} and epoch = ${epoch} and disconnected_at is null`
-      )
-    })
+    detach: Effect.fn("AgentPresence.detach")((options) => detach(options))
   })
 })
 

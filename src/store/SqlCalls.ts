@@ -34,6 +34,7 @@ import type { Fragment, Identifier } from "effect/sql/Statement"
 import * as Tracer from "effect/Tracer"
 import { StoreError } from "../domain/Errors.ts"
 import * as Migrations from "./Migrations.ts"
+import * as Pace from "./Pace.ts"
 import { StoreConfig } from "./StoreConfig.ts"
 
 /**
@@ -57,10 +58,14 @@ export interface SqlCalls {
     operation: string,
     self: Effect.Effect<A, E>
   ) => Effect.Effect<A, Exclude<E, SqlError> | StoreError>
-  /** A function whose concurrent calls, by whichever fibers, become one call of `execute`. */
+  /**
+   * A function whose concurrent calls, by whichever fibers, become one call of `execute`. With `paced` those of a crowd
+   * wait for each other, less than half a second.
+   */
   readonly batched: <In, A, E = never>(
     operation: string,
-    execute: (inputs: Arr.NonEmptyReadonlyArray<In>) => Effect.Effect<(input: In) => Exit.Exit<A, E>, SqlError>
+    execute: (inputs: Arr.NonEmptyReadonlyArray<In>) => Effect.Effect<(input: In) => Exit.Exit<A, E>, SqlError>,
+    options?: { readonly paced?: boolean | undefined }
   ) => (input: In) => Effect.Effect<A, E | StoreError>
 }
 
@@ -132,21 +137,27 @@ export const make = Effect.fnUntraced(function*(
       ),
     batched: <In, A, E>(
       operation: string,
-      execute: (inputs: Arr.NonEmptyReadonlyArray<In>) => Effect.Effect<(input: In) => Exit.Exit<A, E>, SqlError>
+      execute: (inputs: Arr.NonEmptyReadonlyArray<In>) => Effect.Effect<(input: In) => Exit.Exit<A, E>, SqlError>,
+      options?: { readonly paced?: boolean | undefined }
     ) => {
       interface Batched extends Request.Request<A, E | StoreError> {
         readonly _tag: "Batched"
         readonly input: In
       }
       const Batched = Request.tagged<Batched>("Batched")
-      const resolver = RequestResolver.make<Batched>(([first, ...others]) =>
-        Effect.map(
-          call(operation, execute([first.request.input, ...others.map((entry) => entry.request.input)])),
-          (answer) => {
-            for (const entry of [first, ...others]) entry.completeUnsafe(answer(entry.request.input))
-          }
-        )
+      const pace = options?.paced === true ? Pace.make(clock) : undefined
+      const atOnce = RequestResolver.make<Batched>(([first, ...others]) =>
+        Effect.suspend(() => {
+          pace?.went(1 + others.length)
+          return Effect.map(
+            call(operation, execute([first.request.input, ...others.map((entry) => entry.request.input)])),
+            (answer) => {
+              for (const entry of [first, ...others]) entry.completeUnsafe(answer(entry.request.input))
+            }
+          )
+        })
       )
+      const resolver = pace === undefined ? atOnce : RequestResolver.setDelayEffect(atOnce, pace.wait)
       return (input: In) =>
         Effect.callback<A, E | StoreError>((resume) => {
           const cancel = Effect.requestUnsafe(Batched({ input }), { resolver, context, onExit: resume })

@@ -11,16 +11,14 @@
  *
  * @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Queue from "effect/Queue"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type * as SqlClient from "effect/sql/SqlClient"
 import * as Stream from "effect/Stream"
 import type { StoreError } from "../domain/Errors.ts"
+import * as Closing from "./Closing.ts"
 import * as Migrations from "./Migrations.ts"
 import * as Signals from "./Signals.ts"
 import * as SqlCalls from "./SqlCalls.ts"
@@ -56,28 +54,13 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Signals.Signals, neve
           (notify) => call("Signals.publish", notify),
           Effect.asVoid
         ),
+      // Leaving a channel is a statement without a bound.
       listen: Effect.map(
-        leftWithin(options.listen(channel), callTimeout),
+        Closing.within(options.listen(channel), callTimeout),
         (queue) => Stream.map(Stream.fromQueue(queue), ({ payload }) => payload)
       )
     })
   }))
-
-/**
- * Leaving a channel is a statement without a bound, and a server that is gone without a word never answers it: the end of
- * the scope waits for it no longer than for any other call.
- */
-const leftWithin = <A, E>(
-  listen: Effect.Effect<A, E, Scope.Scope>,
-  duration: Duration.Duration
-): Effect.Effect<A, E, Scope.Scope> =>
-  Effect.acquireRelease(
-    Scope.make(),
-    (scope) =>
-      Effect.forkDetach(Scope.close(scope, Exit.void), { startImmediately: true }).pipe(
-        Effect.flatMap((closing) => Effect.timeoutOption(Fiber.await(closing), duration))
-      )
-  ).pipe(Effect.flatMap((scope) => Scope.provide(listen, scope)))
 
 /** The name of a channel has at most 63 characters. Schemas whose names are longer, and alike to there, share one. */
 const channelOf = (schema: string): string => `cw_signals_${schema}`.slice(0, 63)

@@ -35,7 +35,6 @@ import * as StoreConfig from "../../src/store/StoreConfig.ts"
 import { WorkspaceAgents } from "../../src/store/WorkspaceAgents.ts"
 import { PostgresServer } from "../../src/testing/PostgresServer.ts"
 import * as Postgres from "../../src/testing/PostgresServer.ts"
-import { databaseClient, databaseIn, emptyDatabase, type TestDatabase } from "../postgres.ts"
 import {
   agentId,
   build,
@@ -44,11 +43,12 @@ import {
   incarnation,
   node,
   owner,
-  type Ports,
   secretOf,
   start,
   workspace
-} from "./support.ts"
+} from "../../src/testing/StoreWords.ts"
+import { databaseClient, databaseIn, emptyDatabase, type TestDatabase } from "../postgres.ts"
+import { type Ports } from "./support.ts"
 
 const real = { excludeTestServices: true, timeout: "60 seconds" } as const
 
@@ -242,14 +242,6 @@ layer(Layer.provideMerge(store(), ownServer), real)("Calls to a server that fail
         yield* Effect.ensuring(allFailWithin(2000), Effect.ignore(server.restart))
         yield* allWork
       }
-    }), 30_000)
-
-  it.effect("restarted between two calls: the second one works", () =>
-    Effect.gen(function*() {
-      const server = yield* PostgresServer
-      yield* allWork
-      yield* server.restart
-      yield* allWork
     }), 30_000)
 
   for (const verb of ["restart", "kill"] as const) {
@@ -605,6 +597,29 @@ layer(Layer.provideMerge(counted, database), real)("Statements", (it) => {
       }))
       assert.deepStrictEqual(rows.map((row) => Option.getOrUndefined(row)?.agent.name), ["main", "main"])
       assert.strictEqual(count, 1)
+    }))
+
+  it.effect("a crowd that comes one by one is few, and each has its own answer", () =>
+    Effect.gen(function*() {
+      const presence = yield* AgentPresence
+      const names = Array.from({ length: 400 }, (_, index) => `one-by-one-${index}`)
+      yield* start("one-by-one", "one-by-one", ...names)
+      const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+      const oneByOne = <A, E>(call: (name: string) => Effect.Effect<A, E>) =>
+        counting(
+          Effect.forEach(
+            names,
+            (name) => Effect.andThen(nextTurn, Effect.forkChild(call(name), { startImmediately: true }))
+          ).pipe(Effect.flatMap(Fiber.joinAll))
+        )
+      const [attached, attaches] = yield* oneByOne((name) =>
+        presence.attach({ agentId: agentId(name), nodeId: node("n"), incarnation: incarnation(name) })
+      )
+      assert.isTrue(attached.every(({ epoch, previous }) => epoch === 1 && previous === null))
+      // Those that are no crowd yet, each for itself, and a few for all others.
+      assert.isAtMost(attaches, 100)
+      const [, detaches] = yield* oneByOne((name) => presence.detach({ agentId: agentId(name), epoch: 1 }))
+      assert.isAtMost(detaches, 100)
     }))
 
   it.effect("heartbeats of 10,000 agents are one, well within the bound", () =>

@@ -6,6 +6,7 @@ import { BuildId } from "../../src/domain/Ids.ts"
 import * as Signals from "../../src/store/Signals.ts"
 import * as SqlSignals from "../../src/store/SqlSignals.ts"
 import * as StoreConfig from "../../src/store/StoreConfig.ts"
+import { SignalsKit } from "../../src/testing/index.ts"
 import * as Proxy from "../chaos/Proxy.ts"
 import { emptyDatabase, TestDatabase } from "../postgres.ts"
 import * as s from "./signals.ts"
@@ -24,7 +25,7 @@ const nodes = Effect.gen(function*() {
 layer(Layer.merge(emptyDatabase(), Logger.layer([])), { excludeTestServices: true, timeout: "60 seconds" })(
   "signals over PostgreSQL",
   (it) => {
-    s.suite((name, body) => it.effect(name, () => Effect.flatMap(nodes, body), 60_000))
+    for (const { name, run } of SignalsKit.casesFor({ nodes })) it.effect(name, () => run, 60_000)
 
     it.effect("nodes of another schema hear nothing of it", () =>
       Effect.gen(function*() {
