@@ -18,7 +18,7 @@ export const bounds = Bounds.make("GATEWAY", {
   /** Each call to the store, above the bound that the store keeps itself. */
   storeTimeout: Bounds.duration("5 seconds"),
   /** Lookups and attaches at the store at the same time. */
-  lookups: Bounds.count(64),
+  lookups: Bounds.count(512),
   /** Between two pings. */
   pingInterval: Bounds.duration("4 seconds"),
   /** Silence that ends a link, seen at the next ping. */
@@ -29,6 +29,10 @@ export const bounds = Bounds.make("GATEWAY", {
   unauthenticated: Bounds.count(1000),
   /** Of one agent: it has one link, and a second one while it moves. */
   unauthenticatedPerAgent: Bounds.count(8),
+  /** Links that one agent may open at once on this node; each is one fewer until `connectInterval` gives it back. */
+  connectsPerAgent: Bounds.count(30),
+  /** In which one of `connectsPerAgent` comes back. */
+  connectInterval: Bounds.duration("1 second"),
   /** Agents whose last refusal is remembered: strangers with ids of their own making must fill no memory. */
   refusals: Bounds.count(1000),
   /** Characters in one frame of an agent. Without a key: the agent program counts on it. */
@@ -67,7 +71,7 @@ export const bounds = Bounds.make("GATEWAY", {
   /** How long such kills are kept. */
   debtAge: Bounds.duration("10 minutes"),
   /** Lifecycles of agents that are written to the store at the same time, apart from its other calls. */
-  lifecycleWriters: Bounds.count(16),
+  lifecycleWriters: Bounds.count(256),
   /** Changes of one session's lifecycle that are written within `lifecycleWindow`; of more the last. */
   lifecycleChanges: Bounds.count(6),
   /** The time in which `lifecycleChanges` are counted. */

@@ -8,17 +8,15 @@ import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
+import * as Closing from "../store/Closing.ts"
 import type { Signals } from "../store/Signals.ts"
 import * as SqlAgentPresence from "../store/SqlAgentPresence.ts"
 import * as SqlSignals from "../store/SqlSignals.ts"
@@ -127,31 +125,18 @@ export const layerClient = (
   url: Redacted.Redacted<string>,
   options: { readonly name: string; readonly maxConnections: number }
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, SqlError> =>
-  Layer.effectContext(Effect.flatMap(
-    Effect.acquireRelease(
-      Scope.make(),
-      (scope) =>
-        Effect.forkDetach(Scope.close(scope, Exit.void), { startImmediately: true }).pipe(
-          Effect.flatMap((closing) => Effect.timeoutOption(Fiber.await(closing), closeTimeout))
-        )
-    ),
-    (scope) =>
-      Layer.buildWithScope(
-        PgClient.layer({
-          url,
-          applicationName: `chat-workspace ${options.name}`,
-          maxConnections: options.maxConnections,
-          connectTimeout: "3 seconds",
-          keepAlive: "10 seconds",
-          startupParameters: {
-            statement_timeout: "10s",
-            lock_timeout: "3s",
-            idle_in_transaction_session_timeout: "10s"
-          }
-        }),
-        scope
-      )
-  ))
+  PgClient.layer({
+    url,
+    applicationName: `chat-workspace ${options.name}`,
+    maxConnections: options.maxConnections,
+    connectTimeout: "3 seconds",
+    keepAlive: "10 seconds",
+    startupParameters: {
+      statement_timeout: "10s",
+      lock_timeout: "3s",
+      idle_in_transaction_session_timeout: "10s"
+    }
+  }).pipe(Closing.layerWithin(closeTimeout))
 
 const closeTimeout = Duration.seconds(3)
 

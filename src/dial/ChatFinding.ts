@@ -173,6 +173,7 @@ const refusals: Readonly<Record<string, string>> = {
   noHello: "it did not say hello in time",
   violation: "it broke the protocol",
   overloaded: "this node has too many unauthenticated sockets",
+  tooOften: "it comes and goes without a pause",
   storeFailed: "the database did not answer",
   shutdown: "this node was about to end"
 }

@@ -14,6 +14,7 @@ import * as Sse from "effect/encoding/Sse"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -21,6 +22,7 @@ import type { OwnerId } from "../domain/Ids.ts"
 import { CurrentPrincipal } from "./Authentication.ts"
 import { HttpConfig } from "./HttpConfig.ts"
 import { TooManyStreams } from "./HttpErrors.ts"
+import * as HttpMetrics from "./HttpMetrics.ts"
 
 /**
  * The number of what is told, from 1, and the data of the event.
@@ -122,19 +124,22 @@ const make = Effect.gen(function*() {
   const { keepAlive, streamsPerOwner } = yield* HttpConfig
   const open = new Map<OwnerId, number>()
 
+  const gauge = (by: number): Effect.Effect<void> => Metric.modify(HttpMetrics.streams, by)
+
   const enter = (owner: OwnerId): Effect.Effect<void, TooManyStreams> =>
     Effect.suspend(() => {
       const count = open.get(owner) ?? 0
       if (count >= streamsPerOwner) return new TooManyStreams({ limit: streamsPerOwner })
       open.set(owner, count + 1)
-      return Effect.void
+      return gauge(1)
     })
 
   const leave = (owner: OwnerId): Effect.Effect<void> =>
-    Effect.sync(() => {
+    Effect.suspend(() => {
       const count = open.get(owner) ?? 0
       if (count > 1) open.set(owner, count - 1)
       else open.delete(owner)
+      return gauge(-1)
     })
 
   const silence = Stream.map(Stream.tick(keepAlive), () => ": keep-alive\n\n")
@@ -168,6 +173,8 @@ const make = Effect.gen(function*() {
     Effect.as(respond)
   )
 
+  // Zero, and not nothing, is shown before the first of them.
+  yield* gauge(0)
   return EventStreams.of({
     reserve,
     respond: (options) => Effect.map(reserve, (respond) => respond(options))

@@ -8,9 +8,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
+import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { ChatId, OwnerId } from "../domain/Ids.ts"
+import * as HttpMetrics from "./HttpMetrics.ts"
 import { McpConfig } from "./McpConfig.ts"
 
 /**
@@ -98,29 +100,37 @@ export const make = Effect.fnUntraced(function*(
   const sessions = new Map<string, Session>()
   const idle = yield* FiberMap.make<string>()
 
-  const over = (id: string) => Effect.suspend(() => sessions.delete(id) ? end(id) : Effect.void)
+  const gauge = (by: number) => Metric.modify(HttpMetrics.mcpSessions, by)
+
+  const remove = (id: string) =>
+    Effect.suspend(() => sessions.delete(id) ? Effect.as(gauge(-1), true) : Effect.succeed(false))
+
+  const over = (id: string) => Effect.flatMap(remove(id), (removed) => removed ? end(id) : Effect.void)
 
   const rest = (id: string) => FiberMap.run(idle, id, Effect.delay(over(id), sessionIdle))
 
-  const forget = (id: string) =>
+  // Who begins one session after the other would leave a timer for each.
+  const forget = (id: string) => Effect.andThen(remove(id), FiberMap.remove(idle, id))
+
+  const count = (owner: OwnerId, by: number) =>
     Effect.suspend(() => {
-      sessions.delete(id)
-      // Who begins one session after the other would leave a timer for each.
-      return FiberMap.remove(idle, id)
+      const now = (calls.get(owner) ?? 0) + by
+      if (now === 0) calls.delete(owner)
+      else calls.set(owner, now)
+      return Metric.modify(HttpMetrics.mcpCalls, by)
     })
 
-  const count = (owner: OwnerId, by: number) => {
-    const now = (calls.get(owner) ?? 0) + by
-    if (now === 0) calls.delete(owner)
-    else calls.set(owner, now)
-  }
+  // Zero, and not nothing, is shown before the first of them; and those that end with the endpoint are gone.
+  yield* Effect.acquireRelease(
+    Effect.andThen(gauge(0), Metric.modify(HttpMetrics.mcpCalls, 0)),
+    () => Effect.suspend(() => gauge(-sessions.size))
+  )
 
   return {
     admit: (owner) =>
       Effect.uninterruptible(Effect.suspend(() => {
         if ((calls.get(owner) ?? 0) >= callsPerOwner) return Effect.succeed(false)
-        count(owner, 1)
-        return Effect.as(Effect.addFinalizer(() => Effect.sync(() => count(owner, -1))), true)
+        return Effect.as(Effect.acquireRelease(count(owner, 1), () => count(owner, -1)), true)
       })),
 
     enter: (id, { chatId, owner }) =>
@@ -152,7 +162,8 @@ export const make = Effect.fnUntraced(function*(
           return Effect.andThen(end(id), new TooManySessions({ limit: sessionsPerOwner }))
         }
         sessions.set(id, { ...holder, requests: 0 })
-        return (full && unused !== undefined ? Effect.andThen(forget(unused), end(unused)) : Effect.void).pipe(
+        return gauge(1).pipe(
+          Effect.andThen(full && unused !== undefined ? Effect.andThen(forget(unused), end(unused)) : Effect.void),
           Effect.andThen(rest(id))
         )
       })),

@@ -98,7 +98,12 @@ export const constants: ReadonlyArray<readonly [reason: string, list: ReadonlyAr
   ]],
   ["Nobody waits for it: the pace of a look, or a guard of memory.", [
     ["agent/Calls.ts", "respite = Duration.millis(100)", "Before a call is asked again of an agent that stops"],
-    ["agent/Admission.ts", "retryAfter = Duration.seconds(1)", "When an agent that was turned away may come again"],
+    [
+      "agent/AgentGateway.ts",
+      "look = Duration.millis(50)",
+      "Between looks whether calls are in flight, at the end of a node"
+    ],
+    ["agent/Admission.ts", "soon = Duration.seconds(1)", "When an agent that was turned away may come again"],
     [
       "agent/Sessions.ts",
       "refusalMemory = Duration.toMillis(Duration.minutes(10))",
@@ -115,6 +120,7 @@ export const constants: ReadonlyArray<readonly [reason: string, list: ReadonlyAr
       "Files up to which the version is of the " +
       "content"
     ],
+    ["agent/TurnWriter.ts", "togetherLimit = 64 * 1024", "Characters of answers and requests in one frame"],
     ["cluster/NatsTransport.ts", "respite = Duration.millis(100)", "Before an agent that stops is asked again to end"],
     ["cluster/NatsTransport.ts", "sweepInterval = Duration.seconds(1)", "Between looks for tunnels without users"],
     ["cluster/Tunnel.ts", "pieceLimit = 256 * 1024", "Bytes in one message of NATS, which carries a megabyte"],
@@ -140,6 +146,8 @@ export const constants: ReadonlyArray<readonly [reason: string, list: ReadonlyAr
     ["provisioner/process/ShellCommand.ts", "bytesPerSecond = 50_000_000", "Output of a command that is read"],
     ["provisioner/process/ShellCommand.ts", "window = Duration.millis(10)", "The window in which that is kept"],
     ["provisioner/process/WorkspaceProcesses.ts", "timeout: 5_000", "The question to `ps` for a process"],
+    ["store/Pace.ts", "crowd = 16", "Agents that come in a second before they are a crowd"],
+    ["store/Pace.ts", "interval = Duration.millis(400)", "Between statements for such a crowd"],
     [
       "store/SqlCalls.ts",
       "Schedule.exponential(\"10 millis\")",

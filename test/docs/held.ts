@@ -28,6 +28,8 @@ export const held: Readonly<Record<string, Readonly<Record<string, Held>>>> = {
     helloTimeout: ["agent/Bounds.test.ts", "a hello that is not answered ends the link after 5 s"],
     unauthenticated: ["agent/AgentGateway.test.ts", "sockets that have not said hello are limited"],
     unauthenticatedPerAgent: ["agent/Exposure.test.ts", "takes no place of the others"],
+    connectsPerAgent: ["agent/Returns.test.ts", "so many times at once, and then once in each interval"],
+    connectInterval: ["agent/Returns.test.ts", "so many times at once, and then once in each interval"],
     refusals: ["agent/Exposure.test.ts", "with ids of their own making fill no memory: the last 1,000"],
     frameLimit: ["agent/AgentGateway.test.ts", "a frame that is too large"],
     undeliveredChunks: ["agent/AgentGateway.test.ts", "chunks ahead of their reader"],
@@ -45,7 +47,7 @@ export const held: Readonly<Record<string, Readonly<Record<string, Held>>>> = {
     debtsPerAgent: "agent/KillDebts.test.ts",
     debts: "agent/KillDebts.test.ts",
     debtAge: ["agent/KillDebts.test.ts", "are kept for ten minutes"],
-    lifecycleWriters: ["agent/LifecycleReports.test.ts", "of many agents takes 16 places at the store"],
+    lifecycleWriters: ["agent/LifecycleReports.test.ts", "of many agents takes so many places at the store"],
     lifecycleChanges: ["agent/LifecycleReports.test.ts", "is written six times a minute at most"],
     lifecycleWindow: ["agent/LifecycleReports.test.ts", "is written six times a minute at most"],
     lifecycleRetry: ["agent/LifecycleReports.test.ts", "the last word at each attempt, ever more slowly to 10 s"],
@@ -160,7 +162,7 @@ export const held: Readonly<Record<string, Readonly<Record<string, Held>>>> = {
     healthyAfter: ["agent/program/Link.test.ts", "start anew after a link that lived for thirty seconds, and not"],
     displacedPause: ["agent/program/Link.test.ts", "are a minute for who was displaced by another incarnation"],
     moveDrain: ["agent/program/Link.test.ts", "lets calls on the old link end first, for five seconds"],
-    moveGrace: ["agent/program/Link.test.ts", "and leaves the old one when it is greeted"],
+    moveGrace: ["agent/program/Link.test.ts", "and leaves the old one when it is used"],
     callsInFlight: ["agent/program/Program.test.ts", "has so many calls in flight, and still says what is there"],
     runningProcesses: ["agent/program/Processes.test.ts", "runs so many at once and no more"],
     finishedOutputs: ["agent/program/Processes.test.ts", "holds the output of so many finished processes"],
@@ -193,6 +195,6 @@ export const held: Readonly<Record<string, Readonly<Record<string, Held>>>> = {
     mcpMessageBytes: "agent/program/McpHttp.test.ts",
     mcpStderrBytes: ["agent/Mcp.program.test.ts", "stderr"],
     mcpCallLimit: ["agent/program/McpServers.test.ts", "a call that is not answered ends after 10 min"],
-    mcpFarewell: ["agent/program/McpHttp.test.ts", "a call that is given up is canceled at the server"]
+    mcpFarewell: ["agent/program/McpHttp.test.ts", "is told for 1 s that a call was given up, and for 1 s that its"]
   }
 }

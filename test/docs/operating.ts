@@ -116,12 +116,18 @@ export const alerts: ReadonlyArray<{
     watch: "chat_workspace_gateway_refused_total",
     when: "rises",
     act:
-      "By `reason`: `incompatible` after a deploy is agents that are too old, `identityConflict` is one token in two places, `overloaded` is a storm of sockets."
+      "By `reason`: `incompatible` after a deploy is agents that are too old, `identityConflict` is one token in two places, `overloaded` is a storm of sockets, `tooOften` an agent that comes and goes without a pause: look what ends its program or its links."
   },
   {
     watch: "chat_workspace_gateway_sessions",
     when: "falls by a third within a minute without a deploy",
     act: "The network before the gateway, or its TLS. `sessions_ended_total` says by `reason` who ended them."
+  },
+  {
+    watch: "chat_workspace_http_streams",
+    when: "does not fall while nobody works",
+    act:
+      "Clients that are gone are not noticed: see that the proxy before the API ends what its client has left. Each owner has `HTTP_STREAMS_PER_OWNER` (32) on a node."
   },
   {
     watch: "chat_workspace_builds_queue_wait_seconds",

@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Schema, Stream } from "effect"
+import { Deferred, Effect, Layer, Metric, Schema, Stream } from "effect"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { TestClock } from "effect/testing"
 import { Authorization } from "../../src/http/Authentication.ts"
 import * as EventStream from "../../src/http/EventStream.ts"
 import * as HttpConfig from "../../src/http/HttpConfig.ts"
 import { TooManyStreams } from "../../src/http/HttpErrors.ts"
+import * as HttpMetrics from "../../src/http/HttpMetrics.ts"
 import * as Mount from "../../src/http/Mount.ts"
 import * as Problem from "../../src/http/Problem.ts"
 import { Requests } from "../../src/http/Requests.ts"
@@ -71,6 +73,22 @@ describe("EventStream", () => {
         yield* Effect.flatMap(fetch("GET /words", { token }), listen)
       }
     })))
+
+  it.effect("the gauge shows those that are open, of all owners", () => {
+    const open = Effect.map(Metric.value(HttpMetrics.streams), ({ value }) => value)
+    return Effect.gen(function*() {
+      const { fetch, send } = yield* serve(routes(Stream.never, { streamsPerOwner: 1 }))
+      const before = yield* open
+      const [first, second] = yield* Effect.forEach(
+        [ann, bob],
+        (token) => Effect.flatMap(fetch("GET /words", { token }), listen)
+      )
+      yield* send("GET /words", { token: ann })
+      assert.strictEqual(yield* open, before + 2)
+      for (const stream of [first, second]) yield* stream?.close ?? assert.fail()
+      yield* TestClock.withLive(eventually("they are gone", open, (now) => now === before))
+    }).pipe(Effect.scoped)
+  })
 
   it.live(
     "over a socket: it begins before there is news, and a client that goes away gives its place back",

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Metric, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { ChatId, OwnerId } from "../../src/domain/Ids.ts"
+import * as HttpMetrics from "../../src/http/HttpMetrics.ts"
 import * as McpConfig from "../../src/http/McpConfig.ts"
 import * as McpSessions from "../../src/http/McpSessions.ts"
 
@@ -109,4 +110,38 @@ describe("the calls of an owner", () => {
       assert.isTrue(yield* sessions.admit(ann.owner))
       assert.isFalse(yield* sessions.admit(ann.owner))
     }).pipe(Effect.scoped))
+})
+
+describe("the gauges of sessions and calls", () => {
+  const gauges = Effect.map(
+    Effect.all([Metric.value(HttpMetrics.mcpSessions), Metric.value(HttpMetrics.mcpCalls)]),
+    (values) => values.map(({ value }) => value)
+  )
+
+  it.effect("show what is open, however it ends", () =>
+    Effect.gen(function*() {
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { ended, sessions } = yield* made({ sessionsPerOwner: 2, sessionIdle: "1 minute" })
+        assert.deepStrictEqual(yield* gauges, [0, 0])
+        yield* Effect.scoped(Effect.gen(function*() {
+          for (const id of ["a", "b"]) yield* sessions.begin(id, ann)
+          yield* sessions.begin("other", bob)
+          yield* sessions.enter("a", ann)
+          yield* sessions.enter("b", ann)
+          yield* sessions.admit(ann.owner)
+          yield* Effect.flip(sessions.begin("c", ann))
+          assert.deepStrictEqual(yield* gauges, [3, 1])
+        }))
+        assert.deepStrictEqual(yield* gauges, [3, 0])
+        yield* sessions.forget("a")
+        yield* sessions.forget("a")
+        assert.deepStrictEqual(yield* gauges, [2, 0])
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual([ended, yield* gauges], [["c", "other", "b"], [0, 0]])
+        // One takes the place of another, and the endpoint ends with two of them.
+        for (const id of ["d", "e", "f"]) yield* sessions.begin(id, ann)
+        assert.deepStrictEqual(yield* gauges, [2, 0])
+      }))
+      assert.deepStrictEqual(yield* gauges, [0, 0])
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 })

@@ -10,7 +10,7 @@ const textOf = (path: string): string => readFileSync(new URL(path, root), "utf8
 const page = textOf("docs/security.md")
 
 const named = Array.from(
-  page.matchAll(/`(test\/[^`]+)`:\s+"([^"]+)"/g),
+  page.matchAll(/`((?:test|src\/testing)\/[^`]+)`:\s+"([^"]+)"/g),
   ([, file = "", title = ""]) => ({ file, title })
 )
 
@@ -28,7 +28,7 @@ const rows = page.split("\n").reduce<{ readonly shown: boolean; readonly found: 
 describe("docs/security.md", () => {
   it("says of each attempt what shows that it is stopped", () => {
     assert.isAbove(rows.length, 40)
-    for (const row of rows) assert.match(row, /`test\/[^`]+`: "|this page, \*[^*]+\* \|$/, row)
+    for (const row of rows) assert.match(row, /`(test|src\/testing)\/[^`]+`: "|this page, \*[^*]+\* \|$/, row)
     for (const [, section = ""] of page.matchAll(/this page, \*([^*]+)\*/g)) assert.include(page, `## ${section}\n`)
   })
 

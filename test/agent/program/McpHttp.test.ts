@@ -2,8 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js"
-import { Deferred, Effect, Fiber, type Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { HttpClient, type HttpClientRequest, HttpClientResponse } from "effect/http"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import { TestClock } from "effect/testing"
 import { randomUUID } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { z } from "zod"
@@ -229,4 +231,43 @@ describe("McpHttp", () => {
       assert.deepInclude(canceled?.message["params"] as object, { requestId: id })
     })
   )
+
+  it.effect("a server that does not listen is told for 1 s that a call was given up, and for 1 s that its session ends", () => {
+    const heard: Array<string> = []
+    /** Answers what begins a session, and nothing after that. */
+    const deaf = HttpClient.make((request) => {
+      const method = saidBy(request)
+      heard.push(method)
+      return method === "initialize"
+        ? Effect.succeed(HttpClientResponse.fromWeb(
+          request,
+          Response.json({ jsonrpc: "2.0", id: 1, result: hello() }, { headers: { "mcp-session-id": "session-1" } })
+        ))
+        : method === "notifications/initialized"
+        ? Effect.succeed(HttpClientResponse.fromWeb(request, new Response(null, { status: 202 })))
+        : Effect.never
+    })
+    const endsAfter = Effect.fnUntraced(function*(end: Effect.Effect<unknown>, last: string) {
+      const ending = yield* Effect.forkChild(end)
+      yield* TestClock.adjust("999 millis")
+      assert.deepStrictEqual([heard.at(-1), ending.pollUnsafe()], [last, undefined])
+      yield* TestClock.adjust("1 millis")
+      assert.isDefined(ending.pollUnsafe())
+    })
+    return Effect.gen(function*() {
+      const session = yield* Scope.make()
+      const { client } = yield* Scope.provide(connect("http://deaf/"), session)
+      const call = yield* Effect.forkChild(client.call("x", {}))
+      yield* TestClock.adjust(0)
+      assert.strictEqual(heard.at(-1), "tools/call")
+      yield* endsAfter(Fiber.interrupt(call), "notifications/cancelled")
+      yield* endsAfter(Scope.close(session, Exit.void), "DELETE")
+    }).pipe(Effect.provideService(HttpClient.HttpClient, deaf))
+  })
 })
+
+const saidBy = ({ body, method }: HttpClientRequest.HttpClientRequest): string => {
+  if (body._tag !== "Uint8Array") return method
+  const message: { readonly method: string } = JSON.parse(new TextDecoder().decode(body.body))
+  return message.method
+}
