@@ -45,6 +45,17 @@ import * as Sessions from "./Sessions.ts"
 import * as TransportViews from "./TransportViews.ts"
 
 /**
+ * Hears of the sessions of this node. A drain waits while calls of this node are in flight that the watcher knows of: those
+ * to agents of this node go on over the agents' next sessions, and those to agents of others have nothing to move.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Watcher extends Sessions.Watcher {
+  readonly callsInFlight?: (() => number) | undefined
+}
+
+/**
  * @since 0.1.0
  * @category services
  */
@@ -53,8 +64,8 @@ export class AgentGateway extends Context.Service<AgentGateway, {
   /** Answers the upgrade of an agent; ends when its link has. */
   readonly accept: Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest>
   /**
-   * Takes no more agents and dials, asks the agents to move, and closes what is left after `within` (5 s). Returns when
-   * no socket is open any more.
+   * Takes no more agents and dials, asks the agents to move, lets the calls in flight end, and closes what is left after
+   * `within` (5 s). Returns when no socket is open any more.
    */
   readonly drain: (within?: Duration.Input) => Effect.Effect<void>
   /**
@@ -63,7 +74,7 @@ export class AgentGateway extends Context.Service<AgentGateway, {
    */
   readonly unready: () => ReadonlyArray<string>
   /** Tells a watcher of the sessions of this node, those there are first, for the life of the scope. */
-  readonly watch: (watcher: Sessions.Watcher) => Effect.Effect<void, never, Scope.Scope>
+  readonly watch: (watcher: Watcher) => Effect.Effect<void, never, Scope.Scope>
 }>()("chat-workspace/agent/AgentGateway") {}
 
 /**
@@ -94,6 +105,13 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
   const lifecycles = yield* LifecycleReports.make
   const acceptor = yield* Acceptor.make({ nodeId, sessions, admission, handshake, lifecycles, scope })
 
+  const watchers = new Set<Watcher>()
+  const callsOver: Effect.Effect<void> = Effect.suspend(() =>
+    Array.from(watchers).every(({ callsInFlight }) => callsInFlight === undefined || callsInFlight() === 0)
+      ? Effect.void
+      : Effect.delay(callsOver, look)
+  )
+
   const drain = Effect.fnUntraced(function*(within: Duration.Duration) {
     sessions.shutdown()
     const open = sessions.all()
@@ -106,7 +124,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
           Deferred.await(session.closed)
         ).pipe(Effect.ignore),
       { concurrency: "unbounded", discard: true }
-    ).pipe(Effect.timeoutOption(within))
+    ).pipe(Effect.andThen(callsOver), Effect.timeoutOption(within))
     acceptor.endAll({ reason: "shutdown", code: CloseCode.restarting, detail: "the gateway shuts down" })
     yield* Effect.timeoutOption(acceptor.settled, Duration.sum(config.closeGrace, config.shutdownDrain))
   })
@@ -165,7 +183,17 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     accept: acceptor.accept,
     drain: (within) => drain(within === undefined ? config.moveWithin : Duration.fromInputUnsafe(within)),
     watch: (watcher) =>
-      Effect.asVoid(Effect.acquireRelease(Effect.sync(() => sessions.watch(watcher)), (stop) => Effect.sync(stop))),
+      Effect.asVoid(Effect.acquireRelease(
+        Effect.sync(() => {
+          watchers.add(watcher)
+          return sessions.watch(watcher)
+        }),
+        (stop) =>
+          Effect.sync(() => {
+            watchers.delete(watcher)
+            stop()
+          })
+      )),
     unready: () => {
       const elsewhereAt = sessions.elsewhereAt()
       const recently = elsewhereAt !== undefined && now() - elsewhereAt <= 3 * Duration.toMillis(config.heartbeat)
@@ -225,6 +253,9 @@ export const layerDrain = (within?: Duration.Input): Layer.Layer<never, never, A
 
 /** The share of a drain in which agents open their new links; the rest is for the calls in flight to follow. */
 const moveShare = 0.75
+
+/** Between two looks whether calls are in flight. */
+const look = Duration.millis(50)
 
 const randomId = Effect.flatMap(SecureRandom.SecureRandom, (random) => random.uuidV4()).pipe(
   Effect.provide(SecureRandom.layerWebCrypto)

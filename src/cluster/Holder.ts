@@ -89,6 +89,7 @@ export const make = Effect.fnUntraced(function*(node: {
       drains: false,
       isStale: pulse.isStale,
       isConnected: pulse.isConnected,
+      onUntold: pulse.untold,
       onControl: () => undefined,
       onStray: () => undefined,
       onEnd: (ending) => {

@@ -131,7 +131,8 @@ const make = Effect.gen(function*() {
     incompatible: (agentId) => {
       sessions.incompatible(agentId, now())
       holder.incompatible(agentId)
-    }
+    },
+    callsInFlight: () => calls.inFlight().length
   })
 
   /** Ends what was given up as soon as its agent can be reached; one fiber for each agent that is owed something. */

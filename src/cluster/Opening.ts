@@ -122,6 +122,7 @@ export const make = Effect.fnUntraced(function*(node: {
       drains: true,
       isStale: pulse.isStale,
       isConnected: pulse.isConnected,
+      onUntold: pulse.untold,
       onControl: ({ body, kind }) => {
         if (kind === "Accept") {
           const accept = Frame.bodies.accept.decode(body)

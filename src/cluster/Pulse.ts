@@ -5,6 +5,9 @@
  * times a second: the server answers for a node that is gone, and then each tunnel to it is probed; a node that does not
  * answer is frozen, and its tunnels end. A node asks itself too, by the same way, and so finds out when NATS hangs.
  *
+ * The answer counts the tunnels that ended at the node that answers, and whose other end may not know: when it has
+ * changed, those that lead there are probed. So no end waits for an answer to what the other has given up.
+ *
  * **Gotchas**
  *
  * A node that stood still reads, when it goes on, what was sent to it meanwhile, before any of its timers runs. So what is
@@ -41,6 +44,8 @@ export interface Pulse {
   readonly lost: Effect<void>
   /** Waits until it does not. */
   readonly back: Effect<void>
+  /** A tunnel has ended here, and its other end may not know. */
+  readonly untold: () => void
   /** The tunnels that are watched over. */
   readonly tunnels: () => number
 }
@@ -52,6 +57,8 @@ interface Peer {
   readonly ask: string
   readonly answer: string
   heardAt: number
+  /** Its count of ends that it could not tell of, as it was answered last. */
+  untold: number | undefined
 }
 
 /**
@@ -80,12 +87,13 @@ export const make = Effect.fnUntraced(function*(options: {
   let tickedAt = now()
   let disconnectedAt: number | undefined
   let isLost = false
+  let untold = 0
 
   const peerOf = (peerId: NodeId): Peer => {
     const known = peers.get(peerId)
     if (known !== undefined) return known
     const answer = subjects.answer(nodeId, peerId)
-    const peer: Peer = { tunnels: new Set(), ask: subjects.ask(peerId), answer, heardAt: now() }
+    const peer: Peer = { tunnels: new Set(), ask: subjects.ask(peerId), answer, heardAt: now(), untold: undefined }
     peers.set(peerId, peer)
     byAnswer.set(answer, peer)
     return peer
@@ -124,10 +132,15 @@ export const make = Effect.fnUntraced(function*(options: {
       byAnswer.get(message.subject)?.tunnels.forEach((tunnel) => tunnel.probe())
       return
     }
-    if (message.reply !== undefined) return nats.publish(message.reply, nothing)
+    if (message.reply !== undefined) return nats.publish(message.reply, encodeCount(untold))
     const peer = byAnswer.get(message.subject)
     if (peer === undefined) return
     peer.heardAt = now()
+    const counted = decodeCount(message.data)
+    if (counted !== peer.untold) {
+      peer.untold = counted
+      if (peer !== self) peer.tunnels.forEach((tunnel) => tunnel.probe())
+    }
     if (peer === self && isLost && disconnectedAt === undefined) regain()
   }
 
@@ -190,8 +203,21 @@ export const make = Effect.fnUntraced(function*(options: {
     isLost: () => isLost,
     lost: lost.await,
     back: back.await,
+    untold: () => {
+      untold = (untold + 1) >>> 0
+    },
     tunnels: () => Array.from(peers.values()).reduce((sum, { tunnels }) => sum + tunnels.size, 0)
   }
 })
 
 const nothing = new Uint8Array()
+
+const encodeCount = (count: number): Uint8Array => {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, count)
+  return bytes
+}
+
+/** A node of an earlier version counts nothing. */
+const decodeCount = (bytes: Uint8Array): number =>
+  bytes.length === 4 ? new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0) : 0

@@ -10,6 +10,9 @@
  * A write waits for nothing. What is under way is bounded by those who write: streams wait for the acknowledgement of
  * their last chunk, requests for room among those that are not answered.
  *
+ * Who ends it may be unable to say so, while NATS is lost on either side. That there was such an end is told by the next
+ * sign of life (`onUntold`), and the other end then asks.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
@@ -87,6 +90,8 @@ export interface Options {
   readonly onControl: (frame: Frame.Frame) => void
   /** A frame of somebody who is not the other end. */
   readonly onStray: (frame: Frame.Frame, from: string) => void
+  /** It has ended, and the other end may not have been told. */
+  readonly onUntold: () => void
   readonly onEnd: (ending: Ending) => void
 }
 
@@ -106,7 +111,7 @@ export const make = (options: Options): Effect.Effect<Tunnel, never, Scope.Scope
   )
 
 const unsafeMake = (options: Options): Tunnel => {
-  const { config, isConnected, isStale, mine, nats, onControl, onEnd, onStray } = options
+  const { config, isConnected, isStale, mine, nats, onControl, onEnd, onStray, onUntold } = options
   const news = Latch.makeUnsafe(false)
   let peer = options.peer ?? options.asked
   let settled = options.peer !== undefined
@@ -136,9 +141,13 @@ const unsafeMake = (options: Options): Tunnel => {
     if (ending === undefined) {
       ending = why
       parts = []
+      // To who was never there, or has said so, there is nothing to say.
+      if (settled && why.cause !== "closed") {
+        if (why.cause === "unheard" || !isConnected()) onUntold()
+        // Before the end of the subscription, by which the server says whether this was heard.
+        else send("Close", Frame.bodies.close.encode(why))
+      }
       stop()
-      // To who is gone, or was never there, there is nothing to say.
-      if (settled && why.cause !== "closed" && why.cause !== "unheard") send("Close", Frame.bodies.close.encode(why))
       news.openUnsafe()
     }
     if (!drains || inbox.length === 0) tell(ending)
@@ -162,7 +171,10 @@ const unsafeMake = (options: Options): Tunnel => {
   }
 
   const hear = (message: Message): void => {
-    if (ending !== undefined) return
+    if (ending !== undefined) {
+      if (message.unheard && ending.cause !== "unheard") onUntold()
+      return
+    }
     if (message.unheard) return lost("unheard", settled ? "the other node is gone" : "no node holds the agent")
     const frame = Frame.decode(message.data)
     if (frame === undefined || message.reply === undefined) return lost("garbage", "a frame that is none")

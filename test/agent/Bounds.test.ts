@@ -77,6 +77,31 @@ describe("the bounds of the gateway", () => {
   )
 
   test(
+    "a drain waits as long for the calls that others make over its sessions, and no longer than until they are over",
+    Effect.gen(function*() {
+      let inFlight = 1
+      const watching = { lent: () => undefined, incompatible: () => undefined, callsInFlight: () => inFlight }
+      const over = yield* node
+      yield* over.gateway.watch(watching)
+      const early = yield* Effect.forkChild(over.gateway.drain())
+      yield* virtual.pass(1000)
+      assert.isUndefined(early.pollUnsafe())
+      inFlight = 0
+      yield* virtual.pass(50)
+      yield* Fiber.join(early)
+
+      inFlight = 1
+      const busy = yield* node
+      yield* busy.gateway.watch(watching)
+      const late = yield* Effect.forkChild(busy.gateway.drain())
+      yield* virtual.pass(4999)
+      assert.isUndefined(late.pollUnsafe())
+      yield* virtual.pass(1)
+      yield* Fiber.join(late)
+    })
+  )
+
+  test(
     "a store that does not confirm a session leaves it in doubt, open, and asks again every 10 s",
     Effect.gen(function*() {
       const world = yield* virtual.world

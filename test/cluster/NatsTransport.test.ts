@@ -49,6 +49,9 @@ const opened = Effect.fnUntraced(function*(
   return yield* ready(yield* started(node.transport.dial(agentId)))
 })
 
+/** Each node has had a sign of life of the other, and asked in the new tunnel whether that is there. */
+const acquainted = Effect.andThen(w.pass("100 millis"), w.rest)
+
 const requestsOf = (agent: w.Agent, tag: string) => agent.requests.filter((request) => request.tag === tag)
 
 const unsaid = (world: { readonly nats: { readonly said: ReadonlyArray<{ readonly subject: string }> } }) =>
@@ -589,6 +592,21 @@ describe("a call on another node", () => {
   )
 
   test(
+    "holds up the drain of the node that it is made on, and not that of the agent's",
+    Effect.gen(function*() {
+      const { agentId, here, there } = yield* scene()
+      const agent = yield* there.attach(agentId, 1, { on: () => undefined })
+      const { files } = yield* opened(here, agentId)
+      const call = yield* started(files.stat("x"))
+      yield* w.settled(() => requestsOf(agent, "Stat").length === 1)
+      assert.deepStrictEqual([here.callsInFlight(), there.callsInFlight()], [1, 0])
+      for (const { id } of requestsOf(agent, "Stat")) agent.answer(id, w.stat)
+      yield* ready(call)
+      assert.strictEqual(here.callsInFlight(), 0)
+    })
+  )
+
+  test(
     "that its agent interrupts is asked again, as on one node",
     Effect.gen(function*() {
       const { agentId, here, there } = yield* scene()
@@ -953,6 +971,7 @@ describe("NATS that is lost", () => {
       const { agentId, here, there } = yield* scene()
       const agent = yield* there.attach(agentId, 1)
       const { closed, processes } = yield* opened(here, agentId)
+      yield* acquainted
       here.line.loseNext((subject) => subject.includes(".t."))
       const call = yield* started(processes.start({ id: w.operation(), argv: ["x"] }))
       yield* w.rest
@@ -971,12 +990,37 @@ describe("NATS that is lost", () => {
       const { agentId, here, there } = yield* scene()
       const agent = yield* there.attach(agentId, 1)
       const { processes } = yield* opened(here, agentId)
+      yield* acquainted
       there.line.loseNext((subject) => subject.includes(".t."))
       const call = yield* started(processes.start({ id: w.operation(), argv: ["x"] }))
       yield* w.settled(() => requestsOf(agent, "Start").length === 1)
       yield* w.rest
       here.line.disconnect()
       here.line.reconnect()
+      assert.deepStrictEqual(yield* ready(call), { _tag: "Running", end: 0 })
+    })
+  )
+
+  test(
+    "in which one end is left alone is known by the next sign of life: the other could not say that it ended",
+    Effect.gen(function*() {
+      const { agentId, here, there } = yield* scene()
+      const agent = yield* there.attach(agentId, 1, { on: () => undefined })
+      const { closed, processes } = yield* opened(here, agentId)
+      yield* acquainted
+      const call = yield* started(processes.start({ id: w.operation(), argv: ["x"] }))
+      yield* w.settled(() => requestsOf(agent, "Start").length === 1)
+      there.line.disconnect()
+      yield* w.rest
+      for (const { id } of requestsOf(agent, "Start")) agent.answer(id, { _tag: "Running", end: 0 })
+      yield* w.rest
+      there.line.reconnect()
+      yield* w.rest
+      assert.isFalse(isDone(call))
+      yield* w.pass("50 millis")
+      assert.strictEqual(yield* ready(yield* started(closed)), "lost")
+      yield* w.settled(() => requestsOf(agent, "Start").length === 2)
+      for (const { id } of requestsOf(agent, "Start").slice(1)) agent.answer(id, { _tag: "Running", end: 0 })
       assert.deepStrictEqual(yield* ready(call), { _tag: "Running", end: 0 })
     })
   )

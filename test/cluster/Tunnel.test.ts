@@ -22,7 +22,7 @@ const end = Effect.fnUntraced(function*(
 ) {
   const heard: Array<string> = []
   const strays: Array<string> = []
-  const state = { ending: undefined as Tunnel.Ending | undefined, stale: false, connected: true }
+  const state = { ending: undefined as Tunnel.Ending | undefined, stale: false, connected: true, untold: 0 }
   const tunnel = yield* Tunnel.make({
     nats: line.nats,
     config: ClusterConfig.defaults,
@@ -33,6 +33,9 @@ const end = Effect.fnUntraced(function*(
     isConnected: () => state.connected,
     onControl: ({ body, kind }) => heard.push(`${kind} ${new TextDecoder().decode(body)}`),
     onStray: ({ kind }, from) => strays.push(`${kind} ${from}`),
+    onUntold: () => {
+      state.untold += 1
+    },
     onEnd: (ending) => {
       assert.isUndefined(state.ending)
       state.ending = ending
@@ -293,6 +296,33 @@ describe("a tunnel", () => {
       yield* holder.write(new CloseEvent(1009, "too much"))
       yield* rest
       assert.deepStrictEqual(caller.ending(), { reason: "violation", detail: "too much", cause: "closed" })
+    })
+  )
+
+  test(
+    "says when its other end may not know that it has ended",
+    Effect.gen(function*() {
+      const told = yield* pair()
+      told.holder.end({ reason: "lost", detail: "", cause: "session" })
+      yield* rest
+      assert.deepStrictEqual([told.holder.state.untold, told.caller.state.untold], [0, 0])
+
+      const offline = yield* pair()
+      offline.holder.state.connected = false
+      yield* Effect.flip(offline.holder.write("one"))
+      assert.strictEqual(offline.holder.state.untold, 1)
+
+      const unheard = yield* pair()
+      unheard.one.die()
+      unheard.holder.probe()
+      yield* rest
+      assert.deepStrictEqual([unheard.holder.ending()?.cause, unheard.holder.state.untold], ["unheard", 1])
+
+      const last = yield* pair()
+      last.one.die()
+      last.holder.end({ reason: "lost", detail: "", cause: "session" })
+      yield* rest
+      assert.strictEqual(last.holder.state.untold, 1)
     })
   )
 

@@ -3,7 +3,8 @@
  *
  * The agent dials, and on the socket it is the server: what the gateway calls is served as if it had connected to us. A
  * link that ends is followed by another after a delay, exponential with full jitter. A gateway that is to go asks us to
- * move: then the next link is opened first, both are served, and the old one is left when the new one has been greeted.
+ * move: then the next link is opened first, both are served, and the old one is left when the new one is used. To be
+ * greeted there is not enough: until the store has been told, the other nodes find us over the old link alone.
  *
  * **Stale frames.** A program that was frozen finds, when it thaws, frames that its callers have given up long ago. What
  * is read too long after the frame before it is dropped with its link, unexecuted. That is decided where frames are read
@@ -52,6 +53,8 @@ export const FrameClocks = Context.Reference<{ readonly wall: () => number; read
 export interface Link {
   /** The gateway has said hello: it knows us on this link. */
   readonly greeted: Deferred.Deferred<void>
+  /** It has called anything after that: this is the link that others find us over. */
+  readonly used: Deferred.Deferred<void>
   /** The gateway asked us to move within this time. */
   readonly moving: Deferred.Deferred<Duration.Duration>
   /** Counts a call as long as it runs: a link that is left waits for them. */
@@ -101,10 +104,18 @@ const make = Effect.gen(function*() {
   ): Effect.fn.Return<Running, never, R> {
     const calls = new Calls()
     const left = yield* Deferred.make<void>()
+    const used = yield* Deferred.make<void>()
     const link: Running = {
       greeted: yield* Deferred.make<void>(),
+      used,
       moving: yield* Deferred.make<Duration.Duration>(),
-      call: Effect.acquireRelease(Effect.sync(() => calls.add()), () => Effect.sync(() => calls.remove())),
+      call: Effect.acquireRelease(
+        Effect.sync(() => {
+          calls.add()
+          Deferred.doneUnsafe(used, Effect.void)
+        }),
+        () => Effect.sync(() => calls.remove())
+      ),
       end: yield* Deferred.make<End>(),
       idle: calls.idleFor(config.moveGrace),
       leave: Deferred.succeed(left, undefined)
@@ -144,8 +155,10 @@ const make = Effect.gen(function*() {
       if (Deferred.isDoneUnsafe(link.greeted)) {
         said = undefined
         yield* Effect.logInfo("The gateway greets this agent.")
-        if (leaving !== undefined) yield* Effect.forkIn(part(leaving), scope)
-        leaving = undefined
+        if (leaving !== undefined && (yield* inUse(link))) {
+          yield* Effect.forkIn(part(leaving), scope)
+          leaving = undefined
+        }
       }
       const moved = yield* Effect.raceFirst(
         Deferred.await(link.moving).pipe(Effect.flatMap(randomPart), Effect.flatMap(Effect.sleep), Effect.as(true)),
@@ -166,6 +179,13 @@ const make = Effect.gen(function*() {
       yield* Effect.sleep(delay)
     }
   })
+
+  /** Waits until a link is used, or has ended before. A gateway that calls nothing is not waited for without end. */
+  const inUse = (link: Running): Effect.Effect<boolean> =>
+    Effect.raceFirst(
+      Effect.as(Effect.timeoutOption(Deferred.await(link.used), config.moveDrain), true),
+      Effect.as(Deferred.await(link.end), false)
+    )
 
   const delayAfter = (verdict: Verdict, failures: number): Effect.Effect<Duration.Duration> => {
     switch (verdict._tag) {

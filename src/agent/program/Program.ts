@@ -105,7 +105,14 @@ export const handlers = AgentRpcs.toLayer(Effect.gen(function*() {
         (link) => link === undefined ? Effect.void : Deferred.succeed(link.moving, Duration.millis(withinMillis))
       ),
     // Neither counted nor limited: it lasts as long as its link, which would never be left for it.
-    Lifecycle: () => lifecycle,
+    Lifecycle: () =>
+      Stream.unwrap(Effect.as(
+        Effect.flatMap(
+          Link.CurrentLink,
+          (link) => link === undefined ? Effect.void : Deferred.succeed(link.used, undefined)
+        ),
+        lifecycle
+      )),
     Start: (start) => limited(processes.start(start)),
     Follow: (options) => limitedStream(processes.follow(options)),
     Outcome: ({ id }) => always(operations.outcome(id)),

@@ -27,7 +27,7 @@ export const bounds = Bounds.make("CW_AGENT", {
   healthyAfter: Bounds.duration("30 seconds", { zero: true }),
   /** How long an agent stays away after another incarnation took its place. */
   displacedPause: Bounds.duration("60 seconds", { zero: true }),
-  /** How long calls may go on over the old link after a move. */
+  /** How long the new link of a move may be unused, and then how long calls may go on over the old one. */
   moveDrain: Bounds.duration("5 seconds", { zero: true }),
   /** How long the old link is served after its last call, for what is on its way in either direction. */
   moveGrace: Bounds.duration("250 millis", { zero: true }),

@@ -134,6 +134,14 @@ const greeted = Effect.fnUntraced(function*(agent: Effect.Success<ReturnType<typ
   return { socket, link }
 })
 
+/** Greeted, and then called: the gateway has made it the one to use. */
+const used = Effect.fnUntraced(function*(agent: Effect.Success<ReturnType<typeof make>>) {
+  const next = yield* greeted(agent)
+  yield* Deferred.succeed(next.link.used, undefined)
+  yield* settle
+  return next
+})
+
 describe("Link", () => {
   describe("delays", () => {
     it.effect("grow twofold to five seconds, and never end", () =>
@@ -321,7 +329,7 @@ describe("Link", () => {
   describe("move", () => {
     const within = Duration.seconds(4)
 
-    it.effect("opens the new link after a random part of the time, and leaves the old one when it is greeted", () =>
+    it.effect("opens the new link after a random part of the time, and leaves the old one when it is used", () =>
       Effect.gen(function*() {
         const agent = yield* make(0.5)
         const { link, socket } = yield* greeted(agent)
@@ -334,7 +342,7 @@ describe("Link", () => {
         yield* settle
         assert.deepStrictEqual(agent.served, ["old", "new"])
         assert.strictEqual(socket.closedWith, undefined)
-        yield* greeted(agent)
+        yield* used(agent)
         yield* TestClock.adjust(249)
         assert.strictEqual(socket.closedWith, undefined)
         yield* TestClock.adjust(1)
@@ -351,7 +359,7 @@ describe("Link", () => {
         yield* Scope.provide(link.call, call)
         yield* Deferred.succeed(link.moving, within)
         yield* settle
-        const second = yield* greeted(agent)
+        const second = yield* used(agent)
         yield* TestClock.adjust(1_000)
         assert.strictEqual(socket.closedWith, undefined)
         yield* Scope.close(call, Exit.void)
@@ -365,7 +373,7 @@ describe("Link", () => {
         yield* Scope.provide(second.link.call, yield* Scope.make())
         yield* Deferred.succeed(second.link.moving, within)
         yield* settle
-        yield* greeted(agent)
+        yield* used(agent)
         yield* TestClock.adjust(4_999)
         assert.strictEqual(second.socket.closedWith, undefined)
         yield* TestClock.adjust(1)
@@ -383,7 +391,36 @@ describe("Link", () => {
           yield* agent.nextAfter(delay)
           assert.strictEqual(socket.closedWith, undefined)
         }
+        yield* used(agent)
+        yield* TestClock.adjust(250)
+        assert.strictEqual(socket.closedWith, 1_000)
+      }))
+
+    it.effect("keeps the old link while the new one is greeted and not used, for five seconds", () =>
+      Effect.gen(function*() {
+        const agent = yield* make(0)
+        const { link, socket } = yield* greeted(agent)
+        yield* Deferred.succeed(link.moving, Duration.zero)
+        yield* settle
         yield* greeted(agent)
+        yield* TestClock.adjust(5_249)
+        assert.strictEqual(socket.closedWith, undefined)
+        yield* TestClock.adjust(1)
+        assert.strictEqual(socket.closedWith, 1_000)
+      }))
+
+    it.effect("keeps the old link when the new one is greeted and then turned away", () =>
+      Effect.gen(function*() {
+        const agent = yield* make(1)
+        const { link, socket } = yield* greeted(agent)
+        yield* Deferred.succeed(link.moving, Duration.zero)
+        yield* settle
+        const next = yield* greeted(agent)
+        yield* TestClock.adjust(1_000)
+        next.socket.end(CloseCode.restarting)
+        yield* agent.nextAfter(200)
+        assert.strictEqual(socket.closedWith, undefined)
+        yield* used(agent)
         yield* TestClock.adjust(250)
         assert.strictEqual(socket.closedWith, 1_000)
       }))

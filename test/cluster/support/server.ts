@@ -5,7 +5,7 @@ import { Effect, type Scope } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
 
-const binary = process.env["NATS_SERVER"] ?? "nats-server"
+export const binary = process.env["NATS_SERVER"] ?? "nats-server"
 
 /** Whether there is a server to run; said plainly where there is none. */
 export const hasServer = spawnSync(binary, ["--version"]).status === 0

@@ -93,13 +93,18 @@ export const world = (options?: {
       const scope = yield* Scope.make()
       const nodeId = NodeId.make(name)
       const here = yield* Effect.provideService(Sessions.make(), GatewayConfig.GatewayConfig, gatewayConfig)
+      let callsInFlight: (() => number) | undefined
       const gateway = AgentGateway.AgentGateway.of({
         nodeId,
         accept: Effect.die("no server"),
         drain: () => Effect.sync(() => here.shutdown()),
         unready: () => [],
-        watch: (watcher) =>
-          Effect.asVoid(Effect.acquireRelease(Effect.sync(() => here.watch(watcher)), (stop) => Effect.sync(stop)))
+        watch: (watcher) => {
+          callsInFlight = watcher.callsInFlight
+          return Effect.asVoid(
+            Effect.acquireRelease(Effect.sync(() => here.watch(watcher)), (stop) => Effect.sync(stop))
+          )
+        }
       })
       const below = AgentTransport.AgentTransport.of({
         dial: () => Effect.die("the gateway's own transport"),
@@ -214,6 +219,8 @@ export const world = (options?: {
         transport: Context.get(context, AgentTransport.AgentTransport),
         gateway,
         sessions: here,
+        /** What the gateway hears of it when it drains. */
+        callsInFlight: () => callsInFlight?.(),
         attach,
         close,
         /** The process stands still: nothing is read, no timer fires. What is sent to it waits. */
