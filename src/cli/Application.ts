@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import type { LanguageModel } from "effect/ai/LanguageModel"
 import type { ConfigError } from "effect/Config"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -61,20 +62,23 @@ export type Services =
   | Workspaces.Workspaces
 
 /**
+ * With another model than the one that the environment names.
+ *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (
-  { schema, url }: Options
+export const layerWith = <E, R>(
+  { schema, url }: Options,
+  model: Layer.Layer<LanguageModel, E, R>
 ): Layer.Layer<
   Services,
-  SqlError | ConfigError | NatsServerLink.NatsUnreachable | PlatformError,
-  Templates | Providers | FileSystem.FileSystem
+  SqlError | ConfigError | NatsServerLink.NatsUnreachable | PlatformError | E,
+  Templates | Providers | FileSystem.FileSystem | R
 > =>
   Explanation.layer.pipe(
     // A node has one name in all that it does.
     Layer.provideMerge(Layer.unwrap(Effect.map(AgentGateway.AgentGateway, ({ nodeId }) => Turns.layer({ nodeId })))),
-    Layer.provide([TurnSetup.layer, Model.layer.pipe(Layer.provide(NodeHttpClient.layerNodeHttp))]),
+    Layer.provide([TurnSetup.layer, model]),
     Layer.provideMerge(ChatTools.layer),
     Layer.provideMerge(Layer.mergeAll(ChatWorkspaces.layer, Workspaces.layer, Readiness.layer, Enrollment.layer)),
     Layer.provideMerge(
@@ -88,3 +92,15 @@ export const layer = (
       NatsServerLink.choose(NatsSignals.layer, Database.layerSignals(url, { schema }))
     ))
   )
+
+/**
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<
+  Services,
+  SqlError | ConfigError | NatsServerLink.NatsUnreachable | PlatformError,
+  Templates | Providers | FileSystem.FileSystem
+> => layerWith(options, Model.layer.pipe(Layer.provide(NodeHttpClient.layerNodeHttp)))

@@ -82,6 +82,7 @@ const hints: Readonly<Record<Known["_tag"], string>> = {
   BodyTooLarge: "",
   UnsupportedMediaType: "",
   InternalError: "Read the log of the server.",
+  ServerEnding: "Call again in a moment.",
   McpUnreachable: "Is that its address and its chat? Start one with: chat-workspace serve. Name another with --url.",
   NatsUnreachable:
     "Start a server there, install @nats-io/transport-node beside this package, or leave NATS_URL out for one node.",

@@ -34,6 +34,7 @@ import type {
   InternalError,
   MessageTooLarge,
   NotFound,
+  ServerEnding,
   TooManyStreams,
   Unauthenticated,
   UnsupportedMediaType
@@ -52,6 +53,7 @@ export type RequestError =
   | BodyTooLarge
   | UnsupportedMediaType
   | InternalError
+  | ServerEnding
   | HttpClientError
   | Schema.SchemaError
 
@@ -201,6 +203,7 @@ const followed = HttpApiClient.decodeResponse(Api, { group: "turns", endpoint: "
 /** What another try, or another node, may not meet. */
 const passing: ReadonlySet<string> = new Set([
   "HttpClientError",
+  "ServerEnding",
   "StoreError",
   "StreamLost",
   "TooManyStreams",

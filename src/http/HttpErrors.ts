@@ -158,6 +158,22 @@ export class TooManyStreams extends Schema.TaggedError<TooManyStreams>()("TooMan
 }
 
 /**
+ * The server ended, or let go of the request, before there was an answer.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ServerEnding extends Schema.TaggedError<ServerEnding>()("ServerEnding", {}, { httpApiStatus: 503 }) {
+  readonly code = "server_ending"
+  override get message(): string {
+    return "The server ends, and did not come to an answer. What was asked for may have been done."
+  }
+  get forUser(): string {
+    return "Try again."
+  }
+}
+
+/**
  * The server is broken here. What it was stands in its log and not in the answer.
  *
  * @since 0.1.0

@@ -20,6 +20,7 @@ import {
   InternalError,
   MessageTooLarge,
   NotFound,
+  ServerEnding,
   TooManyStreams,
   Unauthenticated,
   UnsupportedMediaType
@@ -55,6 +56,15 @@ export const unsupportedMediaType = Problem.of(UnsupportedMediaType, "The body i
  * @category schemas
  */
 export const internalError = Problem.of(InternalError, "Something is broken in the server; its log says what.")
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export const serverEnding = Problem.of(
+  ServerEnding,
+  "The server ended before it could answer, and may have done what was asked for. Ask again, another one."
+)
 
 /**
  * @since 0.1.0

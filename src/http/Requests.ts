@@ -2,8 +2,8 @@
  * What holds for each request: what is wrong with it, or broken behind it, is told as problem details.
  *
  * It stands outside of all else of a group, so that nothing falls through: what a request gets wrong is named by its
- * field, and a defect is a 500 that says nothing of itself, which is in the log. What may be better soon says so with
- * `Retry-After`.
+ * field, a defect is a 500 that says nothing of itself, which is in the log, and what the end of the server interrupts
+ * says so. What may be better soon has a `Retry-After`.
  *
  * @since 0.1.0
  */
@@ -13,10 +13,12 @@ import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as ProblemDetails from "effect/http/ProblemDetails"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { unhandled } from "effect/Types"
-import { BadRequest, InternalError } from "./HttpErrors.ts"
+import { BadRequest, InternalError, ServerEnding } from "./HttpErrors.ts"
 import type { Place } from "./HttpErrors.ts"
 import * as Problems from "./Problems.ts"
 
@@ -25,7 +27,7 @@ import * as Problems from "./Problems.ts"
  * @category middleware
  */
 export class Requests extends HttpApiMiddleware.Service<Requests>()("chat-workspace/http/Requests", {
-  error: [Problems.badRequest, Problems.internalError]
+  error: [Problems.badRequest, Problems.internalError, Problems.serverEnding]
 }) {}
 
 /**
@@ -47,7 +49,9 @@ export const layer: Layer.Layer<Requests> = Layer.succeed(
       ),
       HttpEffect.withPreResponseHandler((_, response) =>
         Effect.succeed(
-          response.status === 503 ? HttpServerResponse.setHeader(response, "retry-after", "1") : response
+          response.status === 503
+            ? HttpServerResponse.setHeader(isInterrupted(response) ? ending : response, "retry-after", "1")
+            : response
         )
       )
     )
@@ -56,6 +60,14 @@ export const layer: Layer.Layer<Requests> = Layer.succeed(
 
 /** Not declared by any endpoint, and so not seen in the types. */
 const isSchemaError = (error: unhandled): error is unhandled & HttpApiSchemaError => HttpApiSchemaError.is(error)
+
+/** The server's own answer to a request that it interrupts: no effect of a fiber that ends could give another. */
+const isInterrupted = ({ body }: HttpServerResponse.HttpServerResponse): boolean => body._tag === "Empty"
+
+const ending = HttpServerResponse.jsonUnsafe(Schema.encodeSync(Problems.serverEnding)(new ServerEnding()), {
+  status: 503,
+  contentType: ProblemDetails.contentType
+})
 
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 

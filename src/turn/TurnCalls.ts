@@ -43,7 +43,8 @@ export interface TurnCalls {
 }
 
 /**
- * `mayBegin` is asked before each call; a call that may not begin waits for the end of the turn, which is near.
+ * `mayBegin` is asked before each call; a call that may not begin waits for the end of the turn, which is near. Once
+ * `isClosing`, those that have not begun are not made, and those that run are waited for.
  *
  * @since 0.1.0
  * @category constructors
@@ -53,9 +54,10 @@ export const make = (options: {
   readonly toolkit: ChatToolkit
   readonly limits: TurnLimits
   readonly mayBegin: () => boolean
+  readonly isClosing: () => boolean
   readonly tell: (event: TurnEvent) => void
 }): TurnCalls => {
-  const { calls, limits, mayBegin, tell, toolkit } = options
+  const { calls, isClosing, limits, mayBegin, tell, toolkit } = options
   const results = new Map<Call, { readonly isFailure: boolean; readonly result: unknown }>()
   const begun = new Set<Call>()
   const fibers = new Set<Fiber.Fiber<void, unknown>>()
@@ -105,6 +107,7 @@ export const make = (options: {
         failed(call, noSuchTool(call.name, Object.keys(toolkit.tools)))
         return Effect.void
       }
+      if (isClosing()) return Effect.void
       if (!mayBegin()) return Effect.never
       begun.add(call)
       return Effect.acquireUseRelease(

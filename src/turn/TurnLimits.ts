@@ -31,7 +31,7 @@ export const bounds = Bounds.make("TURN", {
   lease: Bounds.duration("30 seconds"),
   /** How often it renews, and hears that somebody wants the turn interrupted. */
   renew: Bounds.duration("5 seconds"),
-  /** What the turns of a node have to end in when the node does. */
+  /** What the turns of a node have to end in when the node does. Calls that are under way may go on for half of it. */
   drain: Bounds.duration("10 seconds", { zero: true }),
   /** How long events are gathered before they are stored. */
   flush: Bounds.duration("250 millis", { zero: true }),

@@ -10,7 +10,7 @@
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -82,7 +82,22 @@ export const make = Effect.fnUntraced(function*(options: {
   const limits = yield* TurnLimits
   const { callTimeout } = yield* StoreConfig
 
+  const isClosing = (): boolean => Deferred.isDoneUnsafe(options.closing)
+  const grace = Duration.divideUnsafe(limits.drain, 2)
+
   const awaited = <A, E>(effect: Effect.Effect<A, E>) => StoreAnswers.awaited(effect, limits.poll)
+
+  /** How a turn ended that was not seen to be written: a write whose answer was lost was done all the same. */
+  const recorded = ({ owner, turnId }: Turn): Effect.Effect<TurnEnd> =>
+    Effect.map(
+      Bounded.within(Effect.option(store.get({ turnId, owner })), callTimeout),
+      (found) => {
+        const turn = Option.getOrUndefined(Option.flatten(Option.flatten(found)))
+        return turn === undefined || turn.status === "running"
+          ? TurnClosing.lost
+          : { status: turn.status, reason: turn.reason }
+      }
+    )
 
   return Effect.fnUntraced(function*(begun) {
     const { beganAt, child, events, interrupted, turn } = begun
@@ -115,6 +130,7 @@ export const make = Effect.fnUntraced(function*(options: {
       for (let steps = 0; steps < limits.steps; steps++) {
         // The end of the turn is near then.
         if (!lease.isHeld()) return yield* Effect.never
+        if (isClosing()) return atShutdown
         yield* before
         const answer = yield* ask({
           system: words,
@@ -127,7 +143,14 @@ export const make = Effect.fnUntraced(function*(options: {
         })
         if (answer.calls.length === 0) return { status: "done", reason: null, answer: answer.message }
         // Written before anything is called: whoever finds this turn crashed sees which calls may have been made.
-        step = TurnCalls.make({ calls: answer.calls, toolkit, limits, mayBegin: lease.isHeld, tell: events.tell })
+        step = TurnCalls.make({
+          calls: answer.calls,
+          toolkit,
+          limits,
+          mayBegin: lease.isHeld,
+          isClosing,
+          tell: events.tell
+        })
         history.add(answer.message)
         text = ""
         yield* history.save
@@ -139,11 +162,17 @@ export const make = Effect.fnUntraced(function*(options: {
       return failed("steps")
     })
 
+    /** The node ends: the model is not asked any more, and calls that are under way get a while. */
+    const closed = Deferred.await(options.closing).pipe(
+      Effect.andThen(Effect.suspend(() => step === undefined ? Effect.void : Effect.sleep(grace))),
+      Effect.as(atShutdown)
+    )
+
     const ending = (fiber: Fiber.Fiber<Ending, ModelFailed | TurnLost>): Effect.Effect<Ending> =>
       Effect.raceAllFirst<Effect.Effect<Ending>>([
         Effect.flatMap(Fiber.await(fiber), endingOf),
         Effect.as(Deferred.await(interrupted), byUser),
-        Effect.as(Deferred.await(options.closing), atShutdown),
+        closed,
         Effect.map(lease.keep, (verdict) => verdict === "interrupting" ? byUser : TurnClosing.lost),
         Effect.as(Effect.sleep(limits.time), failed("time")),
         Effect.catchTag(events.flushing, "TurnLost", () => Effect.succeed(TurnClosing.lost))
@@ -159,14 +188,11 @@ export const make = Effect.fnUntraced(function*(options: {
 
     const open: ReadonlyArray<TurnMessage> = step === undefined ? [] : [step.message()]
     const last = history.unsaved(...open, answer ?? TurnClosing.lastWord(end, text))
-    // Whoever follows from another node sees it all before the end.
-    yield* Bounded.within(Effect.ignore(events.flush), callTimeout)
+    // In this order: whoever follows from another node hears all of it before its end.
+    const finished = awaited(Effect.andThen(events.flush, store.finish({ ...fence, ...last, ...end })))
     const bound: Duration.Duration = end.status === "crashed" ? callTimeout : lease.left()
-    const written = yield* Bounded.within(
-      Effect.option(awaited(store.finish({ ...fence, ...last, ...end }))),
-      bound
-    )
-    const known: TurnEnd = Option.isSome(Option.flatten(written)) ? end : TurnClosing.lost
+    const written = yield* Bounded.within(Effect.option(finished), bound)
+    const known = Option.isSome(Option.flatten(written)) ? end : yield* recorded(turn)
     events.end({ _tag: "End", ...known })
     yield* signals.notify(Signals.turn(turn.turnId))
     return known

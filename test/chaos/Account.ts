@@ -15,6 +15,7 @@ export interface Account {
   readonly outcomes: ReadonlyMap<string, number>
   readonly calls: ReadonlyMap<Bounds.Method, readonly [count: number, longest: number]>
   readonly turns: ReadonlyMap<string, number>
+  readonly tallies: ReadonlyMap<string, ReadonlyMap<string, number>>
   /** Seconds until each chat worked after the last fault. */
   readonly recoveries: ReadonlyArray<number>
   readonly stalled: number
@@ -41,6 +42,11 @@ const seconds = (millis: number): string => `${(millis / 1000).toFixed(1)} s`
 const table = (all: Iterable<readonly [string, string | number]>): ReadonlyArray<string> =>
   Array.from(all, ([name, value]) => `  ${String(value).padStart(7)}  ${name}`)
 
+/** The line that runs the same faults again. */
+export const replay = (
+  { nats, seconds, seed, workspaces }: Pick<Account, "nats" | "seconds" | "seed" | "workspaces">
+): string => `npm run chaos -- --seconds ${seconds} --seed ${seed} --workspaces ${workspaces}${nats ? " --nats" : ""}`
+
 export const render = (account: Account): string => {
   const {
     calls,
@@ -50,14 +56,11 @@ export const render = (account: Account): string => {
     outcomes,
     recoveries,
     stalled,
+    tallies,
     timeline,
     turns,
-    violations,
-    workspaces
+    violations
   } = account
-  const replay = `npm run chaos -- --seconds ${account.seconds} --seed ${account.seed} --workspaces ${workspaces}${
-    nats ? " --nats" : ""
-  }`
   return [
     `Chaos with seed ${account.seed}, ${account.seconds} s, ${nats ? "with" : "without"} NATS`,
     "",
@@ -72,6 +75,11 @@ export const render = (account: Account): string => {
     "Turns",
     ...table(turns),
     "",
+    ...Array.from(tallies).toSorted(([one], [other]) => one.localeCompare(other)).flatMap(([of, counts]) => [
+      of,
+      ...table(Array.from(counts).toSorted(([one], [other]) => one.localeCompare(other))),
+      ""
+    ]),
     "Calls: how many, the longest, its bound",
     ...Array.from(
       calls,
@@ -86,6 +94,6 @@ export const render = (account: Account): string => {
     "",
     ...(violations.length === 0
       ? ["Nothing ran twice, nothing that was acknowledged is lost, nothing ran that was said not to have run."]
-      : [`${violations.length} violations`, ...violations.map((text) => `  ${text}`), "", `Again: ${replay}`])
+      : [`${violations.length} violations`, ...violations.map((text) => `  ${text}`), "", `Again: ${replay(account)}`])
   ].join("\n")
 }

@@ -1,14 +1,15 @@
 /** The backends, their own links to PostgreSQL, and what they are asked. */
 import { Effect, Redacted, Schema } from "effect"
-import { OwnerId } from "../../src/domain/Ids.ts"
+import { type NodeId, OwnerId } from "../../src/domain/Ids.ts"
 import type { TurnEvent } from "../../src/domain/Turn.ts"
 import * as Bounds from "./Bounds.ts"
 import * as Child from "./Child.ts"
-import { Event, Options, Request } from "./program.ts"
 import * as Proxy from "./Proxy.ts"
+import { Event, Options, Request } from "./Wire.ts"
 
 export const schema = "chaos"
 export const owner = OwnerId.make("owner")
+export const token = Redacted.make("token-of-the-owner")
 
 /** An answer, or that the process died before it came. */
 export type Told = { readonly _tag: "Answer"; readonly result: Schema.Json } | { readonly _tag: "Died" }
@@ -17,12 +18,16 @@ export type Told = { readonly _tag: "Answer"; readonly result: Schema.Json } | {
 export interface Heard {
   readonly events: ReadonlyArray<TurnEvent>
   readonly error: string | null
+  /** The numbers of the events. */
+  readonly numbers: ReadonlyArray<number>
 }
 
 export interface Backend {
   readonly child: Child.Child
   /** Where it listens; nowhere while it does not run. */
   readonly port: () => number | undefined
+  /** Its name among the nodes; another after each start. */
+  readonly nodeId: () => NodeId | undefined
   readonly database: Proxy.Proxy
   readonly ask: (request: (id: string) => typeof Request.Type) => Effect.Effect<Told>
   /** Sends a message, and hears its turn to the end if there is one. */
@@ -34,6 +39,7 @@ export interface Backend {
 interface Waiting {
   readonly answer: (told: Told) => void
   readonly events: Array<TurnEvent>
+  readonly numbers: Array<number>
   over?: Heard | undefined
   onOver?: ((heard: Heard) => void) | undefined
 }
@@ -43,15 +49,20 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly name: string
   readonly url: Redacted.Redacted<string>
   readonly env: Readonly<Record<string, string>>
+  /** Hears each line that it writes to stderr. */
+  readonly onError?: ((line: string) => void) | undefined
+  /** Where it builds workspaces, and what their agents call. */
+  readonly building?: (typeof Options.Type)["building"] | undefined
 }) {
   const database = yield* Proxy.make(() => Proxy.databaseAt(options.url))
   const url = Redacted.value(Proxy.through(options.url, database))
   const waiting = new Map<string, Waiting>()
   let requests = 0
   let port: number | undefined
+  let nodeId: NodeId | undefined
 
   const end = (id: string, entry: Waiting, error: string | null): void => {
-    const heard: Heard = { events: entry.events, error }
+    const heard: Heard = { events: entry.events, numbers: entry.numbers, error }
     entry.over = heard
     entry.onOver?.(heard)
     waiting.delete(id)
@@ -68,21 +79,25 @@ export const make = Effect.fnUntraced(function*(options: {
   const hear = (event: typeof Event.Type): void => {
     if (event._tag === "Ready") {
       port = event.port
+      nodeId = event.nodeId
       return
     }
     if (event._tag === "Gone") return gone()
     const entry = waiting.get(event.id)
     if (entry === undefined) return
     if (event._tag === "Answer") entry.answer({ _tag: "Answer", result: event.result })
-    else if (event._tag === "Told") entry.events.push(event.told.event)
-    else end(event.id, entry, event.error)
+    else if (event._tag === "Told") {
+      entry.events.push(event.told.event)
+      entry.numbers.push(event.told.number)
+    } else end(event.id, entry, event.error)
   }
 
   const child = yield* Child.make({
     name: options.name,
-    args: [file, encodeOptions({ schema, owner })],
+    args: [file, encodeOptions({ schema, owner, token: Redacted.value(token), building: options.building ?? null })],
     env: () => ({ ...Bounds.backend, ...options.env, DATABASE_URL: url }),
     onLine: (line) => hear(decode(line)),
+    onError: (line) => options.onError?.(line),
     onExit: gone,
     isReady: () => port !== undefined
   })
@@ -90,10 +105,10 @@ export const make = Effect.fnUntraced(function*(options: {
   const begin = (request: (id: string) => typeof Request.Type) =>
     Effect.callback<readonly [Told, Waiting, string]>((resume) => {
       const id = `${options.name}-${++requests}`
-      const entry: Waiting = { answer: (told) => resume(Effect.succeed([told, entry, id])), events: [] }
+      const entry: Waiting = { answer: (told) => resume(Effect.succeed([told, entry, id])), events: [], numbers: [] }
       // It may have died since it was chosen.
       if (port === undefined) {
-        entry.over = { events: [], error: "died" }
+        entry.over = { events: [], numbers: [], error: "died" }
         return entry.answer({ _tag: "Died" })
       }
       waiting.set(id, entry)
@@ -103,6 +118,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const backend: Backend = {
     child,
     port: () => port,
+    nodeId: () => port === undefined ? undefined : nodeId,
     database,
     ask: (request) =>
       Effect.map(begin(request), ([told, , id]) => {

@@ -2,13 +2,14 @@
 import { Effect } from "effect"
 import * as Bounds from "./Bounds.ts"
 import type { Span } from "./Child.ts"
+import { merged } from "./Outages.ts"
 import type { Outcome } from "./Outcome.ts"
-import type { Workspace } from "./Workspaces.ts"
+import type { Place } from "./Workspaces.ts"
 
 export interface Operation {
   readonly id: string
   readonly method: string
-  readonly workspace: Workspace
+  readonly workspace: Place
   /** The content of a file, where the operation writes one instead of a line of the ledger. */
   readonly content?: string | undefined
   told?: Outcome | undefined
@@ -27,15 +28,22 @@ export class Book {
   readonly violations: Array<string> = []
   readonly longest = new Map<Bounds.Method, number>()
   readonly counts = new Map<Bounds.Method, number>()
+  /** What else came how often, by what it is of. */
+  readonly tallies = new Map<string, Map<string, number>>()
   /** Times in which this process got no turn: nobody else may have got one either. */
   private readonly stalls: Array<Span> = []
   private readonly open = new Set<OpenCall>()
   private readonly reported = new Set<string>()
-  private readonly beganAt = performance.now()
+  private beganAt = performance.now()
   private count = 0
 
+  /** From now on the time of what is wrong is counted. */
+  starts(): void {
+    this.beganAt = performance.now()
+  }
+
   /** An operation that is about to be asked for. */
-  begin(method: string, workspace: Workspace, content?: string): Operation {
+  begin(method: string, workspace: Place, content?: string): Operation {
     const operation: Operation = { id: `op-${++this.count}`, method, workspace, content }
     this.operations.push(operation)
     return operation
@@ -45,6 +53,11 @@ export class Book {
     operation.told = outcome
     operation.code = code
     if (outcome === "wrong") this.violate(`${operation.id} (${operation.method}) was answered with ${code}`)
+  }
+
+  tally(of: string, what: string): void {
+    const counts = this.tallies.get(of) ?? new Map<string, number>()
+    this.tallies.set(of, counts.set(what, (counts.get(what) ?? 0) + 1))
   }
 
   /** Once each, with its time. */
@@ -89,7 +102,7 @@ export class Book {
   }
 
   /** Compares what callers were told with what the workspaces noted. In one step: both are of the same moment. */
-  judge(workspaces: ReadonlyArray<Workspace>): void {
+  judge(workspaces: ReadonlyArray<Place>): void {
     for (const workspace of workspaces) {
       const begun = workspace.begun()
       const ended = workspace.ended()
@@ -115,7 +128,7 @@ export class Book {
 
   private look(entry: OpenCall): number {
     const now = performance.now()
-    const excused = [...entry.frozen(), ...this.stalls].reduce(
+    const excused = merged([...entry.frozen(), ...this.stalls]).reduce(
       (sum, [from, to]) => sum + Math.max(0, Math.min(to, now) - Math.max(from, entry.since)),
       0
     )

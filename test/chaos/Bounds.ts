@@ -24,8 +24,22 @@ export const backend = {
   TURN_CALLS_END: "2 seconds",
   TURN_DRAIN: "4 seconds",
   TURN_SETUP_WAIT: "2 seconds",
-  TURN_SETUP_LIMIT: "10 seconds"
+  TURN_SETUP_LIMIT: "10 seconds",
+  BUILD_POLL: "500 millis",
+  BUILD_LIMIT: "30 seconds",
+  BUILD_LEASE: "4 seconds",
+  BUILD_RENEW: "1 second",
+  BUILD_KILL: "1 second",
+  BUILD_AGENT_ATTEMPT: "3 seconds",
+  BUILD_AGENT_POLL: "500 millis",
+  BUILD_AGENT_LIMIT: "10 seconds",
+  BUILD_SCRIPTS_POLL: "500 millis",
+  BUILD_SCRIPTS_LIMIT: "5 seconds",
+  HTTP_KEEP_ALIVE: "1 second"
 }
+
+/** A client takes a stream that says nothing for so long, in seconds, for cut off. */
+export const silence = 5
 
 export const agent = {
   CW_AGENT_BACKOFF_CAP: "500 millis",
@@ -43,9 +57,18 @@ const there = store + connect
 /** What a command may take, in seconds. */
 export const command = 8
 
+const build = 30
+
+/** Of a lifecycle tool: its decisions, a build of somebody else that it waits for, its own, the agent and its scripts. */
+const lifecycle = there + 6 * store + 2 * build + 10 + 3 + 5
+
+const turn = 40 + 2 + store + 3 + 1 + 2 * store
+
 /**
  * The stated bound of each call, in seconds: what it is made of, one after the other. A `send` writes the turn and reads
- * the history. A turn that its node loses ends when another finds it after its lease; whoever follows it reads that.
+ * the history. A turn that its node loses ends when another finds it after its lease; whoever follows it reads that. Over
+ * HTTP a silent link takes its time on top. A turn that somebody interrupts and all that it ran end within 10 s in which
+ * the parts were whole that this needs.
  */
 export const calls = {
   execute: there + command + 2,
@@ -56,7 +79,15 @@ export const calls = {
   run: there + command,
   outcome: there + 4,
   send: 3 * store,
-  turn: 40 + 2 + store + 3 + 1 + 2 * store
+  turn,
+  turnOverHttp: 3 * store + turn + 2 * silence,
+  interrupt: 2 * store,
+  interruptOverHttp: silence,
+  interrupted: 10,
+  killed: 10,
+  create: lifecycle,
+  start: lifecycle,
+  stop: lifecycle
 } as const
 
 export type Method = keyof typeof calls

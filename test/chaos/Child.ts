@@ -33,6 +33,7 @@ export const make = (options: {
   readonly args: ReadonlyArray<string>
   readonly env: () => Readonly<Record<string, string>>
   readonly onLine?: (line: string) => void
+  readonly onError?: (line: string) => void
   readonly onExit?: () => void
   readonly isReady: () => boolean
 }): Effect.Effect<Child, never, Scope.Scope> =>
@@ -74,8 +75,9 @@ export const make = (options: {
         if (options.isReady()) resume(Effect.void)
       }
       child.stdin.on("error", () => undefined)
-      child.stderr.on("data", (data: Buffer) => {
-        errors = `${errors}${String(data)}`.slice(-2000)
+      createInterface({ input: child.stderr }).on("line", (line) => {
+        errors = `${errors}${line}\n`.slice(-2000)
+        options.onError?.(line)
       })
       createInterface({ input: child.stdout }).on("line", (line) => {
         options.onLine?.(line)

@@ -3,7 +3,7 @@ import * as Chance from "../security/fuzz/Chance.ts"
 import * as Faults from "./Faults.ts"
 
 const drawn = (seed: number, seconds: number, nats = false) =>
-  Faults.draw(Chance.make(seed, "faults"), { backends: 2, workspaces: 3, nats }, seconds * 1000)
+  Faults.draw(Chance.make(seed, "faults"), { backends: 2, workspaces: 3, nats, built: 2, users: 3 }, seconds * 1000)
 
 describe("faults", () => {
   it("are the same for the same seed, and others for another", () => {
@@ -29,8 +29,8 @@ describe("faults", () => {
 
   it("are of every kind within two minutes", () => {
     for (let seed = 1; seed <= 20; seed++) {
-      assert.strictEqual(new Set(drawn(seed, 120).map(({ hurt, part }) => `${part} ${hurt}`)).size, 22)
-      assert.strictEqual(new Set(drawn(seed, 120, true).map(({ hurt, part }) => `${part} ${hurt}`)).size, 24)
+      assert.strictEqual(new Set(drawn(seed, 120).map(({ hurt, part }) => `${part} ${hurt}`)).size, 34)
+      assert.strictEqual(new Set(drawn(seed, 120, true).map(({ hurt, part }) => `${part} ${hurt}`)).size, 36)
     }
   })
 })

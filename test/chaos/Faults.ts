@@ -6,9 +6,24 @@ export interface Parts {
   readonly backends: number
   readonly workspaces: number
   readonly nats: boolean
+  /** Agents in workspaces that the backends built; they hang on one gate. */
+  readonly built: number
+  /** At the API, each behind a link. */
+  readonly users: number
 }
 
-export type Part = "backend" | "agent" | "link" | "database" | "databaseLink" | "nats"
+/** A `runner` is the backend that holds a build just then. */
+export type Part =
+  | "backend"
+  | "runner"
+  | "agent"
+  | "link"
+  | "builtAgent"
+  | "gate"
+  | "userLink"
+  | "database"
+  | "databaseLink"
+  | "nats"
 
 export type Hurt =
   | "killed"
@@ -56,7 +71,19 @@ const kinds: ReadonlyArray<readonly [Part, Hurt]> = [
   ["databaseLink", "refused"],
   ["databaseLink", "delayed"],
   ["databaseLink", "halfOpen"],
-  ["databaseLink", "silent"]
+  ["databaseLink", "silent"],
+  ["userLink", "cut"],
+  ["userLink", "flapping"],
+  ["userLink", "refused"],
+  ["userLink", "delayed"],
+  ["userLink", "halfOpen"],
+  ["userLink", "silent"],
+  ["runner", "killed"],
+  ["runner", "frozen"],
+  ["builtAgent", "killed"],
+  ["builtAgent", "frozen"],
+  ["gate", "cut"],
+  ["gate", "moved"]
 ]
 
 const withNats: ReadonlyArray<readonly [Part, Hurt]> = [["nats", "killed"], ["nats", "frozen"]]
@@ -73,16 +100,11 @@ export const draw = (chance: Chance, parts: Parts, millis: number): ReadonlyArra
     if (deck.length === 0) deck.push(...shuffled(chance, all))
     const length = longest(chance)
     const [part, hurt] = deck.shift() ?? ["link", "cut"]
-    const count = part === "backend" || part === "databaseLink"
-      ? parts.backends
-      : part === "agent" || part === "link"
-      ? parts.workspaces
-      : 1
     const fault: Fault = {
       at,
       millis: Math.min(length, millis - at + 500),
       part,
-      index: chance.below(count),
+      index: chance.below(countOf(parts, part)),
       hurt,
       way: chance.sometimes(0.5)
     }
@@ -94,6 +116,23 @@ export const draw = (chance: Chance, parts: Parts, millis: number): ReadonlyArra
   return faults
 }
 
+const countOf = ({ backends, built, users, workspaces }: Parts, part: Part): number => {
+  switch (part) {
+    case "backend":
+    case "databaseLink":
+      return backends
+    case "agent":
+    case "link":
+      return workspaces
+    case "builtAgent":
+      return built
+    case "userLink":
+      return users
+    default:
+      return 1
+  }
+}
+
 /** Most are short. Some are longer than the bounds by which the other side notices. */
 const longest = (chance: Chance): number => chance.sometimes(0.7) ? 200 + chance.below(1800) : 3500 + chance.below(1500)
 
@@ -102,9 +141,11 @@ const shuffled = <A>(chance: Chance, all: ReadonlyArray<A>): ReadonlyArray<A> =>
   return all.flatMap(() => left.splice(chance.below(left.length), 1))
 }
 
+const single: ReadonlySet<Part> = new Set(["database", "nats", "runner", "gate"])
+
 /** How the account names it. */
 export const describe = ({ hurt, index, millis, part, way }: Fault): string => {
-  const which = part === "database" || part === "nats" ? part : `${part} ${index + 1}`
+  const which = single.has(part) ? part : `${part} ${index + 1}`
   const detail = hurt === "cut" ? (way ? "reset" : "ended") : hurt
   return hurt === "cut" || hurt === "halfOpen" || hurt === "moved"
     ? `${which} ${detail}`

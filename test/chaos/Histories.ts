@@ -1,10 +1,11 @@
 /** What is stored of the turns when all is over: rules of the providers, one turn for a message, and what calls came to. */
-import { Effect, Exit, Schema } from "effect"
+import { Effect, Exit, Option, Schema } from "effect"
 import { Prompt } from "effect/ai"
 import { SqlClient } from "effect/sql"
-import type { TurnMessage } from "../../src/domain/Turn.ts"
+import { TurnId } from "../../src/domain/Ids.ts"
+import type { NumberedEvent, TurnMessage } from "../../src/domain/Turn.ts"
 import { ChatBindings, TurnStore } from "../../src/store/index.ts"
-import { owner, schema } from "./Backends.ts"
+import { type Heard, owner, schema } from "./Backends.ts"
 import type { Book, Operation } from "./Book.ts"
 import type { Chat, Message } from "./Chats.ts"
 import * as Outcome from "./Outcome.ts"
@@ -16,6 +17,8 @@ export const judge = Effect.fnUntraced(function*(book: Book, chats: ReadonlyArra
   const sql = yield* SqlClient.SqlClient
   for (const chat of chats) {
     const { chatId, messages, workspace } = chat
+    // Those that are built are looked at with their builds, and say nothing.
+    if (workspace === undefined) continue
     const binding = yield* bindings.get(chatId)
     if (binding.workspaceId !== workspace.workspaceId || binding.agentId !== workspace.agentId()) {
       book.violate(`${chatId} is bound to ${binding.workspaceId} and ${binding.agentId}`)
@@ -23,14 +26,23 @@ export const judge = Effect.fnUntraced(function*(book: Book, chats: ReadonlyArra
     const history = (yield* store.history({ chatId, owner })).map(({ message }) => message)
     for (const problem of unacceptable(history)) book.violate(`the history of ${chatId}: ${problem}`)
     const rows = yield* sql`
-      select message_id, status from ${sql(`${schema}.turns`)} where chat_id = ${chatId}`.pipe(
+      select turn_id, message_id, status from ${sql(`${schema}.turns`)} where chat_id = ${chatId}`.pipe(
       Effect.flatMap(decodeRows)
     )
-    for (const message of messages) judgeMessage(book, chat, message, history, rows)
+    for (const message of messages) {
+      judgeMessage(book, chat, message, history, rows)
+      const row = rows.find(({ message_id }) => message_id === message.id)
+      if (row === undefined || message.heard === undefined) continue
+      const kept = yield* store.events({ turnId: row.turn_id, owner, after: 0 })
+      const events = Option.match(kept, { onNone: () => [], onSome: ({ events }) => events })
+      for (const problem of unheard(message.heard, events, row.status)) {
+        book.violate(`message ${message.id} of ${chatId}: ${problem}`)
+      }
+    }
   }
 })
 
-const Row = Schema.Struct({ message_id: Schema.String, status: Schema.String })
+const Row = Schema.Struct({ turn_id: TurnId, message_id: Schema.String, status: Schema.String })
 
 const decodeRows = Schema.decodeUnknownEffect(Schema.Array(Row))
 
@@ -49,7 +61,9 @@ const judgeMessage = (
   const status = turns[0]?.status
   if (status === "running") book.violate(`the turn of ${what} has no end`)
   if (end?._tag === "End" && status !== end.status) {
-    book.violate(`the turn of ${what} was told to be ${end.status} and is ${status ?? "not there"}`)
+    // Whoever could not ask the database any more, not even whether the turn has ended, can only say that it is lost.
+    if (end.status === "crashed") book.tally("Turns that were told to be lost", `${status ?? "not there"}`)
+    else book.violate(`the turn of ${what} was told to be ${end.status} and is ${status ?? "not there"}`)
   }
   const named = message.operations[0]?.id ?? ""
   const asked = history.filter((one) => one.role === "user" && names(one, named)).length
@@ -70,6 +84,24 @@ const judgeMessage = (
     const { code, outcome } = mayDiffer ? live : known
     book.told(operation, outcome, code)
   }
+}
+
+/** What was heard is what is kept: nothing is missing, and nothing was told twice. */
+export const unheard = (
+  { events, numbers }: Heard,
+  kept: ReadonlyArray<NumberedEvent>,
+  status: string
+): ReadonlyArray<string> => {
+  const problems: Array<string> = []
+  if (numbers.some((number, index) => number !== index + 1)) problems.push(`it told the events ${numbers.join(", ")}`)
+  const told = events.slice(0, -1).map((event) => JSON.stringify(event))
+  const stored = kept.map(({ event }) => JSON.stringify(event))
+  // A turn that was lost with its node may have told what was not written any more.
+  const isWhole = status === "crashed" ? stored.length <= told.length : stored.length === told.length
+  if (!isWhole || stored.some((event, index) => event !== told[index])) {
+    problems.push(`it told ${told.length} events before its end, and ${stored.length} are kept: ${told} and ${stored}`)
+  }
+  return problems
 }
 
 /** What a provider insists on: each call has its result in the next message, and user and assistant take turns. */

@@ -10,8 +10,16 @@ import * as Bounds from "./Bounds.ts"
 import * as Child from "./Child.ts"
 import * as Proxy from "./Proxy.ts"
 
-export interface Workspace {
+/** Where operations are noted. */
+export interface Place {
   readonly name: string
+  /** How often each operation began, in the order of the lines. */
+  readonly begun: () => ReadonlyMap<string, number>
+  readonly ended: () => ReadonlyMap<string, number>
+  readonly written: (operation: string) => string | undefined
+}
+
+export interface Workspace extends Place {
   readonly workspaceId: WorkspaceId
   /** Of the latest build. */
   readonly agentId: () => AgentId
@@ -24,10 +32,6 @@ export interface Workspace {
   readonly rebuild: (millis: number) => Effect.Effect<void>
   /** The next links of the agent lead to the next node. */
   readonly move: () => void
-  /** How often each operation began, in the order of the lines. */
-  readonly begun: () => ReadonlyMap<string, number>
-  readonly ended: () => ReadonlyMap<string, number>
-  readonly written: (operation: string) => string | undefined
 }
 
 /** The file whose edits are counted, and the line before which each puts its own. */
@@ -39,6 +43,27 @@ export const fileOf = (operation: string): string => `${operation}.txt`
 /** Notes its begin and its end, which is so much later; what it says names it. */
 export const command = (operation: string, millis: number): string =>
   `echo ${operation} >> begun; sleep ${millis / 1000}; echo ${operation} >> ended; echo ${operation}`
+
+/** What is noted in a folder; nothing while there is none. */
+export const ledger = (folder: () => string | undefined): Pick<Place, "begun" | "ended" | "written"> => {
+  const text = (name: string): string | undefined => {
+    const directory = folder()
+    const path = directory === undefined ? undefined : Path.join(directory, name)
+    return path !== undefined && existsSync(path) ? readFileSync(path, "utf8") : undefined
+  }
+  const count = (...names: ReadonlyArray<string>): ReadonlyMap<string, number> => {
+    const counts = new Map<string, number>()
+    for (const line of names.flatMap((name) => (text(name) ?? "").split("\n").slice(0, -1))) {
+      counts.set(line, (counts.get(line) ?? 0) + 1)
+    }
+    return counts
+  }
+  return {
+    begun: () => count("begun", edited),
+    ended: () => count("ended", edited),
+    written: (operation) => text(fileOf(operation))
+  }
+}
 
 export const make = Effect.fnUntraced(function*(options: {
   readonly name: string
@@ -81,17 +106,6 @@ export const make = Effect.fnUntraced(function*(options: {
     isReady: () => true
   })
   yield* child.start
-  const text = (name: string): string | undefined => {
-    const path = Path.join(directory, name)
-    return existsSync(path) ? readFileSync(path, "utf8") : undefined
-  }
-  const count = (...names: ReadonlyArray<string>): ReadonlyMap<string, number> => {
-    const counts = new Map<string, number>()
-    for (const line of names.flatMap((name) => (text(name) ?? "").split("\n").slice(0, -1))) {
-      counts.set(line, (counts.get(line) ?? 0) + 1)
-    }
-    return counts
-  }
   const workspace: Workspace = {
     name,
     workspaceId,
@@ -114,9 +128,7 @@ export const make = Effect.fnUntraced(function*(options: {
     move: () => {
       home += 1
     },
-    begun: () => count("begun", edited),
-    ended: () => count("ended", edited),
-    written: (operation) => text(fileOf(operation))
+    ...ledger(() => directory)
   }
   return workspace
 })

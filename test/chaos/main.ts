@@ -3,7 +3,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect } from "effect"
 import { parseArgs } from "node:util"
 import * as NatsServer from "../cluster/support/server.ts"
-import { render } from "./Account.ts"
+import { render, replay } from "./Account.ts"
 import * as Chaos from "./Chaos.ts"
 
 const { values } = parseArgs({
@@ -34,7 +34,13 @@ if (options.nats && !NatsServer.hasServer) {
 
 console.log(`Chaos with seed ${options.seed} for ${options.seconds} s …`)
 
-NodeRuntime.runMain(Effect.flatMap(Chaos.run(options), (account) => {
-  console.log(render(account))
-  return account.violations.length > 0 ? Effect.sync(() => process.exit(1)) : Effect.void
-}))
+NodeRuntime.runMain(
+  Chaos.run(options).pipe(
+    // One that did not come to its end is to be run again too.
+    Effect.tapCause(() => Effect.sync(() => console.log(`Again: ${replay(options)}`))),
+    Effect.flatMap((account) => {
+      console.log(render(account))
+      return account.violations.length > 0 ? Effect.sync(() => process.exit(1)) : Effect.void
+    })
+  )
+)

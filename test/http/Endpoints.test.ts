@@ -12,7 +12,7 @@ import { operations } from "./support/contract.ts"
 import type { Operation, Status } from "./support/contract.ts"
 import * as Place from "./support/place.ts"
 import { assertProblem } from "./support/problems.ts"
-import { bob, breaking, secret, serve } from "./support/requests.ts"
+import { bob, breaking, interrupting, secret, serve } from "./support/requests.ts"
 import type { Answer, Routes, Sending } from "./support/requests.ts"
 import * as World from "./support/world.ts"
 
@@ -32,6 +32,7 @@ const everywhere = ({ hasBody, params }: Operation): ReadonlyArray<Status> => [
   "400 bad_request",
   "401 unauthenticated",
   "500 internal_error",
+  "503 server_ending",
   "503 store_error",
   ...(params.some(isOwned) ? ["404 not_found"] as const : []),
   ...(hasBody ? ["413 body_too_large", "415 unsupported_media_type"] as const : [])
@@ -46,6 +47,7 @@ const refusals = Effect.fnUntraced(function*(operation: Operation, { send }: Rou
   const broken = yield* asked({ token: breaking })
   assertProblem(broken, 500, "internal_error")
   assert.notInclude(JSON.stringify(broken.body), secret)
+  assertProblem(yield* asked({ token: interrupting }), 503, "server_ending")
 
   const wrong: ReadonlyArray<readonly [place: string, field: string, Effect.Effect<Answer>]> = [
     ...params.flatMap((name) =>

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Schema } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { StoreError } from "../../src/domain/Errors.ts"
 import * as Problem from "../../src/http/Problem.ts"
 import * as Requests from "../../src/http/Requests.ts"
 import { assertProblem } from "./support/problems.ts"
-import { serve } from "./support/requests.ts"
+import { listening, serve } from "./support/requests.ts"
 
 const api = HttpApi.make("chat-workspace").add(
   HttpApiGroup.make("words").add(
@@ -19,19 +19,21 @@ const api = HttpApi.make("chat-workspace").add(
   ).middleware(Requests.Requests)
 )
 
-const routes = (handler: (words: number) => Effect.Effect<{ readonly count: number }, StoreError>) =>
-  serve(
-    HttpApiBuilder.layer(api).pipe(
-      Layer.provide(
-        HttpApiBuilder.group(
-          api,
-          "words",
-          (handlers) => handlers.handle("count", ({ payload }) => handler(payload.words.length))
-        )
-      ),
-      Layer.provide(Requests.layer)
-    )
+type Handler = (words: number) => Effect.Effect<{ readonly count: number }, StoreError>
+
+const answering = (handler: Handler) =>
+  HttpApiBuilder.layer(api).pipe(
+    Layer.provide(
+      HttpApiBuilder.group(
+        api,
+        "words",
+        (handlers) => handlers.handle("count", ({ payload }) => handler(payload.words.length))
+      )
+    ),
+    Layer.provide(Requests.layer)
   )
+
+const routes = (handler: Handler) => serve(answering(handler))
 
 const counting = (count: number) => Effect.succeed({ count })
 
@@ -41,6 +43,33 @@ describe("Requests", () => {
       const { send } = yield* routes(counting)
       assert.deepStrictEqual((yield* send("POST /words/a", { body: { words: [{ text: "x" }] } })).body, { count: 1 })
     })))
+
+  it.effect("what the end of the server interrupts says so", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { send } = yield* routes(() => Effect.interrupt)
+      const answer = yield* send("POST /words/a", { body: { words: [] } })
+      assertProblem(answer, 503, "server_ending")
+    })))
+
+  it.live("a server that ends leaves no request without an answer", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const asked = Deferred.makeUnsafe<void>()
+      const base = yield* listening(answering(() => Effect.andThen(Deferred.succeed(asked, undefined), Effect.never)))
+        .pipe(Effect.provideService(Scope.Scope, scope))
+      const answer = yield* Effect.forkChild(Effect.promise(async () => {
+        const headers = { "content-type": "application/json" }
+        const response = await fetch(`${base}/words/a`, {
+          method: "POST",
+          headers,
+          body: JSON.stringify({ words: [] })
+        })
+        return [response.status, response.headers.get("content-type"), response.headers.get("retry-after")]
+      }))
+      yield* Deferred.await(asked)
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(yield* Fiber.join(answer), [503, "application/problem+json", "1"])
+    }))
 
   it.effect("what is wrong is named by its place and its field", () =>
     Effect.scoped(Effect.gen(function*() {

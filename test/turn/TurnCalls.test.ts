@@ -24,6 +24,7 @@ describe("the result of a call", () => {
         },
         limits: TurnLimits.defaults,
         mayBegin: () => true,
+        isClosing: () => false,
         tell: (event) => {
           told.push(event)
         }
@@ -45,6 +46,7 @@ describe("calls under a lease", () => {
         toolkit,
         limits: TurnLimits.make({ calls: 1 }),
         mayBegin: () => held,
+        isClosing: () => false,
         tell: (event) => {
           told.push(event)
         }
@@ -70,6 +72,7 @@ describe("calls under a lease", () => {
         toolkit,
         limits: TurnLimits.defaults,
         mayBegin: () => true,
+        isClosing: () => false,
         tell: (event) => {
           told.push(event)
         }

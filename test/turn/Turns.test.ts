@@ -716,7 +716,53 @@ describe("a node that is lost", () => {
   )
 })
 
+describe("the end of a turn", () => {
+  test(
+    "is told as it is stored, also when the answer of the store was lost",
+    Effect.gen(function*() {
+      let lost = true
+      const one = yield* t.node("one", [say("Done.")], {
+        meddle: (store) => ({
+          ...store,
+          finish: (options) =>
+            Effect.flatMap(store.finish(options), (turn) => {
+              if (!lost) return Effect.succeed(turn)
+              lost = false
+              return new StoreError({ operation: "planted" })
+            })
+        })
+      })
+      const listener = yield* t.listen((yield* one.send("m1")).events)
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* listener.end, end("done"))
+      assert.strictEqual((yield* t.latest).status, "done")
+    })
+  )
+})
+
 describe("the events of a turn", () => {
+  test(
+    "are all there for who follows from another node, also when the store failed while they were written last",
+    Effect.gen(function*() {
+      let failures = 1
+      const fails = new StoreError({ operation: "planted" })
+      const one = yield* t.node("one", [call("echo"), say("Done.")], {
+        meddle: (store) => ({
+          ...store,
+          appendEvents: (options) => Effect.suspend(() => failures-- > 0 ? fails : store.appendEvents(options))
+        })
+      })
+      const two = yield* t.node("two", [])
+      const { events, turn } = yield* one.send("m1")
+      const here = yield* t.listen(events)
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* here.end, end("done"))
+      const there = yield* t.listen(two.turns.follow({ turnId: turn.turnId, owner: t.ann }))
+      yield* there.end
+      assert.deepStrictEqual(there.heard(), here.heard())
+    })
+  )
+
   test(
     "are read from another node while it runs, all of them and in order",
     Effect.gen(function*() {

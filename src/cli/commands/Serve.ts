@@ -2,8 +2,9 @@
  * `chat-workspace serve`: a whole backend. The API with its documents and MCP, the gateway that agents call, turns, the
  * runner of builds, and for operators metrics and explanations.
  *
- * A signal ends it in order: `/readyz` answers 503 and no turn begins any more; the turns that run get `TURN_DRAIN` (10 s)
- * to end as interrupted, and tell it to whoever follows them; the agents get `GATEWAY_MOVE_WITHIN` (5 s) to go to another
+ * A signal ends it in order: `/readyz` answers 503 and no turn begins any more; calls of turns that run get half of
+ * `TURN_DRAIN` (10 s) to end by themselves, then the turns end as interrupted, and tell it to whoever follows them; the
+ * agents get `GATEWAY_MOVE_WITHIN` (5 s) to go to another
  * node, each at its own moment; builds are let go within `BUILD_DRAIN` (2 s), and connections within
  * `DIAL_SHUTDOWN_DRAIN` (2 s); then the server and a database of its own stop. A second signal ends it at once.
  *

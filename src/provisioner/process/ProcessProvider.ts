@@ -102,12 +102,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (!ended) return yield* new ProviderFailed({ detail: "Not every process of the workspace could be ended." })
   })
 
-  const start = Effect.fnUntraced(function*(request: ProviderRequest) {
+  const start = Effect.fnUntraced(function*(request: ProviderRequest, begun: (state: WorkspaceFolder.State) => void) {
     const { environment } = yield* readSettings(request.template)
     yield* reachable(request.gatewayUrl, options.allowRemote === true)
     const folder = folderOf(request)
     yield* end(folder, config.kill)
     const state = yield* WorkspaceFolder.prepare(folder, machine)
+    begun(state)
     const common = {
       TERM: "dumb",
       ...(yield* passedOn(PassedOn.common)),
@@ -132,13 +133,17 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     }
   })
 
-  const abandoned = (request: ProviderRequest): Effect.Effect<void> => {
-    const folder = folderOf(request)
-    return Effect.andThen(
-      Effect.ignore(end(folder, Duration.zero)),
-      Effect.forEach(request.agents, ({ name }) => TokenFiles.remove(folder.agent(name).token), { discard: true })
-    )
-  }
+  /** A later start has ended all that was this one's: what runs by then is of a runner that took the build over. */
+  const abandoned = (request: ProviderRequest, begun: WorkspaceFolder.State | undefined): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const folder = folderOf(request)
+      const last = Option.getOrUndefined(WorkspaceFolder.load(folder))
+      if (begun === undefined || begun.start !== last?.start) return Effect.void
+      return Effect.andThen(
+        Effect.ignore(end(folder, Duration.zero)),
+        Effect.forEach(request.agents, ({ name }) => TokenFiles.remove(folder.agent(name).token), { discard: true })
+      )
+    })
 
   const stop = (request: ProviderRequest): Effect.Effect<void, ProviderFailed> =>
     // A shutdown script has its own limit; the rest of the end comes after it.
@@ -153,9 +158,15 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     type: options.type ?? "process",
     isRepeatable: () => true,
     check: (template) => Effect.asVoid(checkSettings(template)),
-    start: Effect.fn("ProcessProvider.start")((request) =>
-      Effect.onExit(start(request), (exit) => Exit.isSuccess(exit) ? Effect.void : abandoned(request))
-    ),
+    start: Effect.fn("ProcessProvider.start")((request) => {
+      let begun: WorkspaceFolder.State | undefined
+      return Effect.onExit(
+        start(request, (state) => {
+          begun = state
+        }),
+        (exit) => Exit.isSuccess(exit) ? Effect.void : abandoned(request, begun)
+      )
+    }),
     stop: Effect.fn("ProcessProvider.stop")(stop),
     delete: Effect.fn("ProcessProvider.delete")((request) =>
       Effect.andThen(stop(request), WorkspaceFolder.remove(folderOf(request)))

@@ -4,7 +4,7 @@
  * ```
  * <root>/<name of the workspace>/
  *   files/             what the workspace is: the home of its agents
- *   state.json         the agents that were started, and the mark that everything in the workspace carries
+ *   state.json         the agents of the last start, and the mark that everything in the workspace carries
  *   agents/<agent>/    the agent's token until it has read it, its log, and its own state; made anew by each start
  * ```
  *
@@ -73,12 +73,13 @@ export const make = (root: string, workspaceId: WorkspaceId): WorkspaceFolder =>
 const State = Schema.Struct({
   mark: Schema.NonEmptyString,
   machine: Schema.String,
+  start: Schema.optionalKey(Schema.String),
   agents: Schema.Array(Schema.Struct({ name: Schema.String, pid: Schema.Int, startedAt: Schema.NonEmptyString }))
 })
 
 /**
- * The mark of the workspace and the agents that were started in it; those of another boot of the machine, whose numbers
- * belong to strangers now, are left out by whoever compares the machine.
+ * The mark of the workspace, a name for the last start of it, and the agents that were started in it; those of another boot
+ * of the machine, whose numbers belong to strangers now, are left out by whoever compares the machine.
  *
  * @since 0.1.0
  * @category models
@@ -130,7 +131,7 @@ export const prepare = Effect.fnUntraced(function*(
   })
   yield* removed(Path.join(folder.path, "agents"))
   const mark = Option.match(load(folder), { onNone: () => randomUUID(), onSome: ({ mark }) => mark })
-  const state: State = { mark, machine, agents: [] }
+  const state: State = { mark, machine, start: randomUUID(), agents: [] }
   yield* made(() => save(folder, state))
   return state
 })

@@ -23,12 +23,15 @@ export const bob = OwnerId.make("bob")
 /** The token at which the application's authentication breaks, and what it says then. */
 export const breaking = "breaking"
 export const secret = "the password is 1234"
+/** The token at which it is interrupted, as by the end of the server. */
+export const interrupting = "interrupting"
 /** Another token of ann's. */
 export const anns = "PLANTED-token"
 
 export const layerTokens = Layer.succeed(Authentication.Authentication, {
   authenticate: (token) => {
     if (Redacted.value(token) === breaking) return Effect.die(new Error(secret))
+    if (Redacted.value(token) === interrupting) return Effect.interrupt
     const owner = Redacted.value(token) === anns ? ann : [ann, bob].find((owner) => owner === Redacted.value(token))
     return owner === undefined ? Effect.fail(new Unauthenticated()) : Effect.succeed({ owner, tenant: null })
   }

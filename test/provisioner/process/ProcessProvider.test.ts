@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, type Duration, Effect, Fiber, Redacted } from "effect"
+import { ConfigProvider, Deferred, type Duration, Effect, Fiber, Redacted } from "effect"
 import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -319,6 +319,27 @@ describe("ProcessProvider", () => {
       }),
     60_000
   )
+
+  it.live("an interrupted start leaves alone what a later one has brought up", () =>
+    Effect.gen(function*() {
+      const { asked, gateway, started } = yield* world()
+      const first = yield* asked()
+      const isUp = Deferred.makeUnsafe<void>()
+      const { provider } = yield* world({ root: Path.dirname(first.folder.path) })
+      // As a runner that was frozen here, and lost its build to another one.
+      const log = () => Effect.andThen(Deferred.succeed(isUp, undefined), Effect.never)
+      const lost = yield* Effect.forkChild(provider.start({ ...first.request, log }))
+      yield* Deferred.await(isUp)
+      const earlier = agentPid(first.folder)
+      const { pid, request } = yield* started({
+        workspace: first.request.workspace,
+        agents: [yield* gateway.enroll("main")]
+      })
+      yield* Fiber.interrupt(lost)
+      assert.deepStrictEqual([earlier, pid].map(s.isAlive), [false, true])
+      yield* stopped(provider, request)
+      assert.isFalse(s.isAlive(pid))
+    }), 60_000)
 
   it.live("an agent that cannot come up fails the start with what it said", () =>
     Effect.gen(function*() {

@@ -66,7 +66,9 @@ describe("WorkspaceFolder", () => {
       Fs.writeFileSync(folder.agent("main").token, "old")
       WorkspaceFolder.save(folder, { ...first, agents: [{ name: "main", pid: 7, startedAt: "then" }] })
       const second = yield* WorkspaceFolder.prepare(folder, "other")
-      assert.deepStrictEqual(second, { mark: first.mark, machine: "other", agents: [] })
+      const { start, ...kept } = second
+      assert.deepStrictEqual(kept, { mark: first.mark, machine: "other", agents: [] })
+      assert.notStrictEqual(start, first.start)
       assert.deepStrictEqual(WorkspaceFolder.load(folder), Option.some(second))
       assert.isFalse(Fs.existsSync(folder.agent("main").path))
       assert.strictEqual(Fs.readFileSync(Path.join(folder.files, "file"), "utf8"), "kept")

@@ -1,4 +1,3 @@
-/** What chaos found, each in a case of its own. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
