@@ -1,205 +1,66 @@
 /**
- * What the lazy dial costs, as ratios to the same decision by hand in the same process.
- *
- * `node --expose-gc bench/main.ts [--quick]`. Times are reported, never judged: they differ from machine to machine. The
- * gates are counts (fibers, timers, queries) and the live bytes of a dial in flight; a count above its limit exits 1.
+ * Load and cost, part by part: `npm run bench [-- gateway cluster store idle faults dial] [--quick]`, all of them unless
+ * some are named. Exits 1 when a count is over its limit.
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Metric from "effect/Metric"
-import { cases, hanging, queries } from "./cases.ts"
-import type { Case } from "./cases.ts"
+import * as Logger from "effect/Logger"
+import { spawnSync } from "node:child_process"
+import { arch, cpus, loadavg, release, totalmem } from "node:os"
+import { fileURLToPath } from "node:url"
+import * as cluster from "./cluster.ts"
+import * as dial from "./dial.ts"
+import * as faults from "./faults.ts"
+import * as gateway from "./gateway.ts"
+import { print } from "./harness.ts"
+import type { Options, Report } from "./harness.ts"
+import * as idle from "./idle.ts"
+import * as store from "./store.ts"
 
-const quick = process.argv.includes("--quick")
-const rounds = quick ? 5 : 15
-const inFlight = quick ? 10_000 : 100_000
-const maxBytesRatio = 1.2
-
-const immediate = () => new Promise<void>((resolve) => setImmediate(resolve))
-const millis = () => Number(process.hrtime.bigint()) / 1e6
-const median = (values: ReadonlyArray<number>): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
-
-const times = (effect: Effect.Effect<unknown>, count: number) =>
-  Effect.gen(function*() {
-    for (let index = 0; index < count; index++) yield* effect
-  })
-
-const runLazy = (one: Case, count: number): Promise<unknown> =>
-  Effect.runPromise(
-    one.atOnce === 1
-      ? times(one.lazy, count)
-      : Effect.forEach(Array.from({ length: count }), () => one.lazy, { concurrency: "unbounded", discard: true })
-  )
-
-const runPlain = async (one: Case, count: number): Promise<void> => {
-  if (one.atOnce > 1) {
-    await Promise.all(Array.from({ length: count }, one.plain))
-    return
-  }
-  for (let index = 0; index < count; index++) await one.plain()
+interface Part {
+  readonly title: string
+  readonly run: (options: Options) => Effect.Effect<Report, unknown>
 }
 
-/** Microseconds of one operation, the last release included. */
-const measure = async (one: Case, run: (one: Case, count: number) => Promise<unknown>): Promise<number> => {
-  const count = one.atOnce === 1 ? 2000 : one.atOnce
-  await immediate()
-  const start = millis()
-  await run(one, count)
-  await one.settled?.()
-  return (millis() - start) / count * 1000
+const parts: Readonly<Record<string, Part>> = {
+  dial: { title: "The lazy dial, against the same decision by hand", run: dial.run },
+  idle: { title: "Idle agents on one gateway", run: idle.run },
+  gateway: { title: "Calls and streams through the gateway, against a raw WebSocket", run: gateway.run },
+  cluster: { title: "Agents of another node, over NATS", run: cluster.run },
+  store: { title: "PostgreSQL", run: store.run },
+  faults: { title: "From a fault to its error", run: faults.run }
 }
 
-interface Row {
-  readonly name: string
-  readonly lazy: string
-  readonly plain: string
-  readonly ratio: string
-  readonly counts: string
-  readonly failed: boolean
-}
-
-/** Fibers and timers of one operation besides its caller, and what it asked of the store. */
-const count = async (one: Case) => {
-  const counts = { fibers: 0, timers: 0 }
-  const { clock } = await Effect.runPromise(Effect.map(Clock.Clock, (clock) => ({ clock })))
-  const context = Context.empty().pipe(
-    Context.add(Metric.FiberRuntimeMetrics, {
-      recordFiberStart: () => {
-        counts.fibers++
-      },
-      recordFiberEnd: () => {}
-    }),
-    Context.add(Clock.Clock, {
-      currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
-      currentTimeMillis: clock.currentTimeMillis,
-      currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
-      currentTimeNanos: clock.currentTimeNanos,
-      monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-      monotonicTimeNanos: clock.monotonicTimeNanos,
-      sleep: (duration) => {
-        counts.timers++
-        return clock.sleep(duration)
-      }
-    })
-  )
-  const before = queries.count
-  await Effect.runPromiseWith(context)(one.lazy)
-  await one.settled?.()
-  return { fibers: counts.fibers - 1, timers: counts.timers, queries: queries.count - before }
-}
-
-const timed = async (one: Case): Promise<Row> => {
-  const lazy: Array<number> = []
-  const plain: Array<number> = []
-  const ratios: Array<number> = []
-  for (let warmUp = 0; warmUp < 3; warmUp++) {
-    await measure(one, runLazy)
-    await measure(one, runPlain)
-  }
-  for (let round = 0; round < rounds; round++) {
-    // Neither always goes first.
-    const lazyFirst = round % 2 === 0
-    const first = await measure(one, lazyFirst ? runLazy : runPlain)
-    const second = await measure(one, lazyFirst ? runPlain : runLazy)
-    lazy.push(lazyFirst ? first : second)
-    plain.push(lazyFirst ? second : first)
-    ratios.push(lazyFirst ? first / second : second / first)
-  }
-  const { fibers, queries, timers } = await count(one)
-  return {
-    name: one.name,
-    lazy: `${median(lazy).toFixed(2)} µs`,
-    plain: `${median(plain).toFixed(2)} µs`,
-    ratio: median(ratios).toFixed(2),
-    counts: `${fibers} of ${one.limit.fibers} fibers, ${timers} of ${one.limit.timers} timers, ${queries} queries`,
-    failed: fibers > one.limit.fibers || timers > one.limit.timers || queries > 0
-  }
-}
-
-const heap = async (collect: () => void): Promise<number> => {
-  for (let times = 0; times < 4; times++) {
-    collect()
-    await immediate()
-  }
-  return process.memoryUsage().heapUsed
-}
-
-/** Live bytes of each dial in flight, and how long it takes to cancel them all. */
-const many = async <A>(
-  collect: () => void,
-  start: () => A,
-  cancel: (started: Array<A>) => Promise<unknown>
-): Promise<{ readonly bytes: number; readonly cancel: number }> => {
-  const before = await heap(collect)
-  const started = Array.from({ length: inFlight }, start)
-  const bytes = (await heap(collect) - before) / inFlight
-  const at = millis()
-  await cancel(started)
-  return { bytes, cancel: millis() - at }
-}
-
-const flights = async (collect: () => void): Promise<ReadonlyArray<Row>> => {
-  const lazy: Array<{ bytes: number; cancel: number }> = []
-  const plain: Array<{ bytes: number; cancel: number }> = []
-  for (let round = 0; round < 3; round++) {
-    lazy.push(
-      await many(collect, () => Effect.runFork(hanging.lazy), (fibers) => Effect.runPromise(Fiber.interruptAll(fibers)))
-    )
-    plain.push(
-      await many(collect, () => {
-        const controller = new AbortController()
-        return { controller, ended: hanging.plain(controller.signal).catch(() => {}) }
-      }, (started) => {
-        for (const { controller } of started) controller.abort()
-        return Promise.all(started.map(({ ended }) => ended))
-      })
-    )
-  }
-  const row = (name: string, unit: string, of: (one: { bytes: number; cancel: number }) => number, max: number) => {
-    const ratio = median(lazy.map(of)) / median(plain.map(of))
-    return {
-      name: `${name}, ${inFlight.toLocaleString("en")} dials`,
-      lazy: `${median(lazy.map(of)).toFixed(0)} ${unit}`,
-      plain: `${median(plain.map(of)).toFixed(0)} ${unit}`,
-      ratio: ratio.toFixed(2),
-      counts: max === Infinity ? "" : `at most ${max} × plain`,
-      failed: ratio > max
-    }
-  }
-  return [
-    row("bytes in flight", "B", ({ bytes }) => bytes, maxBytesRatio),
-    row("cancel all", "ms", ({ cancel }) => cancel, Infinity)
-  ]
-}
-
-const print = (rows: ReadonlyArray<Row>) => {
-  const columns = ["name", "lazy", "plain", "ratio", "counts"] as const
-  const head = { name: "case", lazy: "lazy dial", plain: "plain", ratio: "ratio", counts: "gate", failed: false }
-  const width = (column: typeof columns[number]) => Math.max(...[head, ...rows].map((row) => row[column].length))
-  for (const row of [head, ...rows]) {
-    const cells = columns.map((column) =>
-      column === "name" || column === "counts" ? row[column].padEnd(width(column)) : row[column].padStart(width(column))
-    )
-    console.log(`${cells.join("   ")}${row.failed ? "   OVER ITS LIMIT" : ""}`.trimEnd())
-  }
-}
-
-const { gc } = globalThis
-if (gc === undefined) {
-  console.error("Run with --expose-gc: live bytes cannot be measured without it.")
+const args = process.argv.slice(2)
+const quick = args.includes("--quick")
+const named = args.filter((arg) => arg !== "--quick")
+const unknown = named.filter((name) => parts[name] === undefined)
+if (unknown.length > 0 || globalThis.gc === undefined) {
+  console.error(`npm run bench [-- ${Object.keys(parts).join(" ")}] [--quick]`)
   process.exit(2)
 }
-const main = async (all: ReadonlyArray<Case>) => {
-  // Bytes first: the heap is still small, and its shape is the same in every run.
-  const many = await flights(() => gc())
-  const rows: Array<Row> = []
-  for (const one of all) rows.push(await timed(one))
-  rows.push(...many)
-  print(rows)
-  if (rows.some((row) => row.failed)) process.exitCode = 1
-}
 
-await Effect.runPromise(Effect.scoped(Effect.flatMap(cases, (all) => Effect.promise(() => main(all)))))
+const asked = Object.keys(parts).filter((name) => named.length === 0 || named.includes(name))
+const [first] = asked
+const part = first === undefined || asked.length > 1 ? undefined : parts[first]
+
+if (part !== undefined) {
+  const [cpu] = cpus()
+  const machine = `${cpus().length} × ${cpu?.model ?? arch()}, ${
+    Math.round(totalmem() / 2 ** 30)
+  } GiB, Linux ${release()}`
+  const load = loadavg()[0] ?? 0
+  console.log(
+    `\n${new Date().toISOString().slice(0, 16)}Z, Node ${process.versions.node}, ${machine}, load ${load.toFixed(1)}`
+      + (quick ? ", the short form" : "")
+  )
+  const report = await Effect.runPromise(Effect.provide(part.run({ quick }), Logger.layer([])))
+  print(`${first}: ${part.title}`, report)
+  if (report.failures.length > 0) process.exitCode = 1
+} else {
+  // Each in a process of its own: none measures what another has left behind.
+  for (const name of asked) {
+    const program = [...process.execArgv, fileURLToPath(import.meta.url), name, ...(quick ? ["--quick"] : [])]
+    const { status } = spawnSync(process.execPath, program, { stdio: "inherit" })
+    if (status !== 0) process.exitCode = 1
+  }
+}

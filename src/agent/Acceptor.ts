@@ -81,6 +81,11 @@ export const make = Effect.fnUntraced(function*(gateway: {
   }
 
   const context = yield* Effect.context<never>()
+  // Without the services of the request, which would live as long as the link.
+  const fork = Effect.runForkWith(yield* Effect.annotateLogs(Effect.context<never>(), logAnnotations))
+  const run = (life: Effect.Effect<void>): Effect.Effect<Fiber.Fiber<void>> =>
+    Effect.sync(() => Fiber.runIn(fork(life), scope))
+
   /** In the step in which what is lent changes, not some steps later. */
   const gauge = (): void => GatewayMetrics.sessions.updateUnsafe(sessions.count(), context)
 
@@ -205,7 +210,7 @@ export const make = Effect.fnUntraced(function*(gateway: {
             if (link !== undefined) links.delete(link)
             destroy(request.source)
           })),
-          Effect.forkIn(scope)
+          run
         )
         lives.add(fiber)
         fiber.addObserver(() => lives.delete(fiber))
@@ -224,7 +229,7 @@ export const make = Effect.fnUntraced(function*(gateway: {
     })
   ).pipe(
     Effect.catchTag("Denied", (denied) => Effect.as(refused(denied.reason, denied.agentId), Admission.deny(denied))),
-    Effect.annotateLogs({ module: "AgentGateway" })
+    Effect.annotateLogs(logAnnotations)
   )
 
   return {
@@ -235,6 +240,8 @@ export const make = Effect.fnUntraced(function*(gateway: {
     settled: Effect.suspend(() => Effect.asVoid(Fiber.awaitAll(lives)))
   }
 })
+
+const logAnnotations = { module: "AgentGateway" }
 
 /** Servers whose requests have no such socket keep it until their peer closes. */
 const destroy = (source: object): void => {

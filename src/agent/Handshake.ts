@@ -145,7 +145,7 @@ export const make = Effect.fnUntraced(function*(deps: {
       agentId,
       incarnation,
       epoch,
-      features: new Set(answer.features.filter(isFeature).filter((feature) => features.has(feature))),
+      features: common(answer.features),
       tellsLifecycle: answer.features.includes(Protocol.lifecycleWord),
       link,
       openedAt: asked,
@@ -192,6 +192,12 @@ export const settleDebts = Effect.fnUntraced(function*(session: Session, debts: 
 })
 
 const isFeature = Schema.is(Feature)
+
+/** What both can do: one set for all agents that can do all. */
+const common = (offered: ReadonlyArray<string>): ReadonlySet<Feature> => {
+  const both = new Set(offered.filter(isFeature).filter((feature) => features.has(feature)))
+  return both.size === features.size ? features : both
+}
 
 /** This version and the one before. */
 const isServed = (version: number): boolean =>

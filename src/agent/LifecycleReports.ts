@@ -9,17 +9,18 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
+import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import * as Stream from "effect/Stream"
 import { Lifecycle } from "../domain/Agent.ts"
 import { StoreError } from "../domain/Errors.ts"
 import { AgentPresence } from "../store/AgentPresence.ts"
@@ -62,44 +63,44 @@ export const make: Effect.Effect<LifecycleReports, never, AgentPresence> = Effec
 
   return Effect.fnUntraced(function*(session: Session) {
     const { agentId, epoch, link } = session
+    const scope = yield* Effect.scope
     const news = Latch.makeUnsafe()
     let heard: Lifecycle | undefined
     let written: Lifecycle | undefined
     let writtenAt: ReadonlyArray<number> = []
     let doubtful = false
+    let isWriting = false
 
-    const hear = (lifecycle: string): void => {
-      // A later agent may know more words than we do.
-      if (!isLifecycle(lifecycle)) return
-      heard = lifecycle
-      news.openUnsafe()
-    }
-
-    const report = Effect.suspend(() => {
-      // Read when the turn has come, so that it is the last that was heard.
-      const lifecycle = heard
-      return lifecycle === undefined ? Effect.void : Effect.tap(
-        presence.report({ agentId, epoch, lifecycle }),
-        () =>
-          Effect.sync(() => {
-            written = lifecycle
-            writtenAt = [...writtenAt, clock.currentTimeMillisUnsafe()].slice(-config.lifecycleChanges)
-          })
+    // Made when there is something to report: an idle session keeps as little as can be.
+    const report = Effect.suspend(() =>
+      Effect.suspend(() => {
+        // Read when the turn has come, so that it is the last that was heard.
+        const lifecycle = heard
+        return lifecycle === undefined ? Effect.void : Effect.tap(
+          presence.report({ agentId, epoch, lifecycle }),
+          () =>
+            Effect.sync(() => {
+              written = lifecycle
+              writtenAt = [...writtenAt, clock.currentTimeMillisUnsafe()].slice(-config.lifecycleChanges)
+            })
+        )
+      }).pipe(
+        writers.withPermit,
+        Effect.timeoutOrElse({
+          duration: config.storeTimeout,
+          orElse: () => Effect.fail(new StoreError({ operation: "report" }))
+        }),
+        // Once for all sessions is enough, and that the heartbeat says.
+        Effect.tapCause((cause) =>
+          Effect.logDebug("A lifecycle could not be recorded", { "agent.id": agentId }, cause)
+        ),
+        Effect.onExit((exit) => {
+          if (Exit.isFailure(exit)) doubtful = true
+          return Metric.update(Exit.isSuccess(exit) ? recorded : notRecorded, 1)
+        }),
+        // A defect of the store is its failure too: the next attempt may find it mended.
+        Effect.sandbox
       )
-    }).pipe(
-      writers.withPermit,
-      Effect.timeoutOrElse({
-        duration: config.storeTimeout,
-        orElse: () => Effect.fail(new StoreError({ operation: "report" }))
-      }),
-      // Once for all sessions is enough, and that the heartbeat says.
-      Effect.tapCause((cause) => Effect.logDebug("A lifecycle could not be recorded", { "agent.id": agentId }, cause)),
-      Effect.onExit((exit) => {
-        if (Exit.isFailure(exit)) doubtful = true
-        return Metric.update(Exit.isSuccess(exit) ? recorded : notRecorded, 1)
-      }),
-      // A defect of the store is its failure too: the next attempt may find it mended.
-      Effect.sandbox
     )
     const write = Effect.suspend(() => heard === written ? Effect.void : report)
 
@@ -109,14 +110,6 @@ export const make: Effect.Effect<LifecycleReports, never, AgentPresence> = Effec
       if (first === undefined || writtenAt.length < config.lifecycleChanges) return Effect.void
       return Effect.sleep(Math.max(0, first + window - clock.currentTimeMillisUnsafe()))
     })
-
-    const hearing = link.client.Lifecycle(undefined, { streamBufferSize: 1 }).pipe(
-      Stream.runForEach(({ lifecycle }) => Effect.sync(() => hear(lifecycle))),
-      // Whatever the agent answers instead, it is asked again at a slow pace; a lost link ends the scope.
-      Effect.sandbox,
-      Effect.retry(again),
-      Effect.ignore
-    )
 
     /** An attempt that failed may still be done, after one that did not: then the last word is written once more. */
     const due = Effect.suspend(() =>
@@ -132,18 +125,50 @@ export const make: Effect.Effect<LifecycleReports, never, AgentPresence> = Effec
         : news.await
     )
 
-    const writing = due.pipe(
-      Effect.andThen(paced),
-      // Before what is heard is read: what comes from now on opens it again.
-      Effect.andThen(Effect.sync(() => news.closeUnsafe())),
-      Effect.andThen(Effect.retry(write, again)),
-      Effect.forever,
+    const writing: Effect.Effect<void> = Effect.suspend(() => {
+      if (heard === written && !doubtful) {
+        isWriting = false
+        return Effect.void
+      }
+      return due.pipe(
+        Effect.andThen(paced),
+        // Before what is heard is read: what comes from now on opens it again.
+        Effect.andThen(Effect.sync(() => news.closeUnsafe())),
+        Effect.andThen(Effect.ignore(Effect.retry(write, again))),
+        Effect.andThen(writing)
+      )
+    })
+
+    /** A fiber for the words that are not written yet: most agents say one, and then nothing for hours. */
+    const hear = (lifecycle: string): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        // A later agent may know more words than we do.
+        if (!isLifecycle(lifecycle)) return Effect.void
+        heard = lifecycle
+        news.openUnsafe()
+        if (isWriting) return Effect.void
+        isWriting = true
+        return Effect.asVoid(
+          Effect.forkIn(Effect.annotateLogs(writing, { module: "AgentGateway", fiber: "lifecycle" }), scope)
+        )
+      })
+
+    // As a queue, whose wait takes a fraction of the memory of a stream's.
+    const listening = link.client.Lifecycle(undefined, { asQueue: true, streamBufferSize: 1 }).pipe(
+      Effect.flatMap((words) => Effect.forever(Effect.flatMap(Queue.take(words), ({ lifecycle }) => hear(lifecycle)))),
+      Effect.scoped,
+      Effect.catchIf(Cause.isDone, () => Effect.void),
+      Effect.sandbox
+    )
+    // Whatever the agent answers instead, it is asked again at a slow pace; a lost link ends the scope. The schedule is
+    // made when it is needed: most agents answer.
+    const hearing = listening.pipe(
+      Effect.catch(() => Effect.delay(Effect.retry(listening, again), config.lifecycleRetry)),
       Effect.ignore
     )
 
-    yield* Effect.forkScoped(Effect.annotateLogs(writing, { module: "AgentGateway", fiber: "lifecycle" }))
     if (session.tellsLifecycle) yield* Effect.forkScoped(hearing)
-    else hear("ready")
+    else yield* hear("ready")
     return { finish: Effect.ignore(write) }
   })
 })

@@ -11,8 +11,10 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as RpcClient from "effect/rpc/RpcClient"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
+import type * as RpcGroup from "effect/rpc/RpcGroup"
 import type { FromServerEncoded } from "effect/rpc/RpcMessage"
 import * as RpcSerialization from "effect/rpc/RpcSerialization"
 import * as Schedule from "effect/Schedule"
@@ -23,6 +25,7 @@ import * as Socket from "effect/socket/Socket"
 import type { CloseReason } from "./AgentConnection.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
 import * as Protocol from "./Protocol.ts"
+import * as TurnWriter from "./TurnWriter.ts"
 
 /**
  * Why a link ends: the reason its users see, the code its peer is told (none where the peer has gone already), and a
@@ -106,14 +109,21 @@ export const make = Effect.fnUntraced(function*(
   const violation = (detail: string): void => end({ reason: "violation", code: Protocol.CloseCode.violation, detail })
 
   const socket = Socket.make({
-    reader: Effect.map(accepted.reader, (reader) => ({
-      ...reader,
-      pull: Effect.tap(reader.pull, () =>
-        Effect.sync(() => {
-          heardAt = clock.currentTimeMillisUnsafe()
-        }))
-    })),
-    writer: Effect.map(accepted.writer, (writer) => {
+    reader: accepted.reader.pipe(
+      Effect.map((reader) => ({
+        ...reader,
+        pull: Effect.tap(reader.pull, () =>
+          Effect.sync(() => {
+            heardAt = clock.currentTimeMillisUnsafe()
+          }))
+      })),
+      // Before the socket is let go of: a write between that and the end of the link would hold up its caller. Only a
+      // peer that is silent has its reader interrupted.
+      Effect.tap(() =>
+        Effect.addFinalizer((exit) => Effect.sync(() => end(lost(Exit.hasInterrupts(exit) ? "silent" : byAgent))))
+      )
+    ),
+    writer: Effect.map(Effect.flatMap(accepted.writer, TurnWriter.make), (writer) => {
       const marked = <A>(write: Effect.Effect<A, Socket.SocketError>) =>
         Effect.withFiber<A, Socket.SocketError>((fiber) => {
           // A write to a socket that has ended would wait without bound for its next opening.
@@ -131,17 +141,17 @@ export const make = Effect.fnUntraced(function*(
     pingInterval: config.pingInterval,
     pingTimeout: config.pingTimeout,
     // An accepted socket cannot be dialed again.
-    retryPolicy: Schedule.recurs(0),
-    onPingTimeout: Effect.sync(() => end({ reason: "lost", code: undefined, detail: "silent" }))
+    retryPolicy: Schedule.recurs(0)
   }).pipe(
     Effect.provideService(Socket.Socket, socket),
     Effect.provideService(RpcSerialization.RpcSerialization, frames.serialization),
     Effect.provideService(RpcClient.ConnectionHooks, {
       onConnect: Effect.void,
-      onDisconnect: Effect.sync(() => end({ reason: "lost", code: undefined, detail: "closed by the agent's side" }))
+      // Also where it never came to a reader.
+      onDisconnect: Effect.sync(() => end(lost(byAgent)))
     })
   )
-  const client = yield* RpcClient.make(Protocol.AgentRpcs, { disableTracing: true }).pipe(
+  const call = yield* RpcClient.make(Protocol.AgentRpcs, { disableTracing: true, flatten: true }).pipe(
     Effect.provideService(
       RpcClient.Protocol,
       independentStreams(protocol, {
@@ -156,7 +166,7 @@ export const make = Effect.fnUntraced(function*(
   const writer = yield* accepted.writer
   const room = yield* Semaphore.make(config.sessionBuffer)
   return {
-    client,
+    client: clientOf(call),
     heardAt: () => heardAt,
     end,
     ended,
@@ -169,6 +179,24 @@ export const make = Effect.fnUntraced(function*(
     withRoom: (size) => room.withPermits(Math.min(size, config.sessionBuffer))
   }
 })
+
+const lost = (detail: string): End => ({ reason: "lost", code: undefined, detail })
+
+const byAgent = "closed by the agent's side"
+
+type Call = RpcClient.RpcClient.Flat<RpcGroup.Rpcs<typeof Protocol.AgentRpcs>, RpcClientError>
+
+/** Each call by its name. One object for all links: a method of its own for each call would be most of an idle link. */
+const methods: object = Object.defineProperties(
+  {},
+  Object.fromEntries(Array.from(Protocol.AgentRpcs.requests.keys(), (tag) => [tag, {
+    get(this: { readonly call: (tag: string, ...args: ReadonlyArray<unknown>) => unknown }) {
+      return (...args: ReadonlyArray<unknown>) => this.call(tag, ...args)
+    }
+  }]))
+)
+
+const clientOf = (call: Call): Client => Object.create(methods, { call: { value: call } })
 
 const gone = Effect.fail(
   new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1006, closeReason: "the link has ended" }) })

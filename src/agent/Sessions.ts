@@ -88,7 +88,7 @@ export interface Sessions {
   readonly next: (agentId: AgentId, kind: WaiterKind) => Effect.Effect<Session, DialFailed>
   /** Whether a newcomer of this incarnation may attach: not while two incarnations fight for the agent. */
   readonly admits: (agentId: AgentId, incarnation: Incarnation, now: number) => boolean
-  /** Lends a session and wakes who waits; false when a newer one is lent already. The one before it ends. */
+  /** Lends a session and wakes who waits; false when a newer one is, or was, lent. The one before it ends. */
   readonly add: (session: Session, now: number) => boolean
   /** Tells a watcher what is lent, now and from now on, until what it answers is called. */
   readonly watch: (watcher: Watcher) => () => void
@@ -123,6 +123,9 @@ interface Entry {
   session: Session | undefined
   readonly waiters: Set<Waiter>
   dials: number
+  /** The highest epoch that was lent, and when that session ended. */
+  newest: number
+  endedAt: number
   incompatibleUntil: number
   /** When one incarnation took the place of another that was still there. */
   changes: ReadonlyArray<number>
@@ -139,6 +142,8 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
   const config = yield* GatewayConfig
   const clock = yield* Clock.Clock
   const conflictWindow = Duration.toMillis(config.conflictWindow)
+  // No handshake takes longer, from the store's answer to the session being lent.
+  const handshake = Duration.toMillis(config.storeTimeout) + Duration.toMillis(config.shortCall)
   const entries = new Map<AgentId, Entry>()
   // Apart from the entries and bounded: who is refused may have made its id up.
   const refusals = new Map<AgentId, { readonly reason: string; readonly at: number }>()
@@ -155,6 +160,8 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
       session: undefined,
       waiters: new Set(),
       dials: 0,
+      newest: 0,
+      endedAt: 0,
       incompatibleUntil: 0,
       changes: [],
       refuseUntil: 0
@@ -191,7 +198,7 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
       return Effect.sync(() => {
         leave(entry, waiter)
         // A dial of an agent that never comes must leave nothing behind.
-        if (isIdle(entry) && entry.changes.length === 0) entries.delete(agentId)
+        if (isIdle(entry) && entry.newest === 0) entries.delete(agentId)
       })
     })
 
@@ -227,9 +234,11 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
     add: (session, now) => {
       const entry = entryOf(session.agentId)
       const old = entry.session
-      if (closing || (old !== undefined && old.epoch > session.epoch)) return false
+      // Also where the newer one has ended: a handshake that was overtaken comes to its end late.
+      if (closing || entry.newest > session.epoch) return false
       if (old === undefined) lent += 1
       entry.session = session
+      entry.newest = session.epoch
       entry.incompatibleUntil = 0
       if (old !== undefined) {
         const same = old.incarnation === session.incarnation
@@ -256,6 +265,7 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
       // A session that was replaced ends late; the entry is another's by then.
       if (entry?.session !== session) return
       entry.session = undefined
+      entry.endedAt = clock.currentTimeMillisUnsafe()
       lent -= 1
     },
     incompatible: (agentId, now) => {
@@ -291,7 +301,8 @@ export const make = Effect.fnUntraced(function*(): Effect.fn.Return<Sessions> {
     expire: (now) => {
       for (const [agentId, entry] of entries) {
         entry.changes = entry.changes.filter((at) => now - at < conflictWindow)
-        const remembers = entry.changes.length > 0 || entry.incompatibleUntil > now
+        const overtaken = entry.newest > 0 && now - entry.endedAt < handshake
+        const remembers = entry.changes.length > 0 || entry.incompatibleUntil > now || overtaken
         if (isIdle(entry) && !remembers) entries.delete(agentId)
       }
       for (const [agentId, { at }] of refusals) {

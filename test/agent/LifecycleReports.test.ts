@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Cause, Effect, Exit, Queue, Scope, Stream } from "effect"
+import { type Cause, Effect, Exit, Queue, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { GatewayConfig } from "../../src/agent/index.ts"
 import * as LifecycleReports from "../../src/agent/LifecycleReports.ts"
@@ -34,13 +34,13 @@ const make = Effect.fnUntraced(function*(options?: GatewayConfig.Options) {
     Effect.provideService(GatewayConfig.GatewayConfig, GatewayConfig.make(options ?? {}))
   )
   const session = Effect.fnUntraced(function*(name = "one", tells = true) {
-    const words = yield* Queue.unbounded<string, string | Cause.Done>()
+    const words = yield* Queue.unbounded<{ readonly lifecycle: string }, string | Cause.Done>()
     const streams = { opened: 0 }
     const client = {
       Lifecycle: () =>
-        Stream.suspend(() => {
+        Effect.sync(() => {
           streams.opened++
-          return Stream.map(Stream.fromQueue(words), (lifecycle) => ({ lifecycle }))
+          return words
         })
     }
     const fake = fakeSession(agent(name), { epoch: 7 })
@@ -53,7 +53,7 @@ const make = Effect.fnUntraced(function*(options?: GatewayConfig.Options) {
       words,
       streams,
       say: (...lifecycles: ReadonlyArray<string>) =>
-        Effect.andThen(Queue.offerAll(words, lifecycles), TestClock.adjust(0)),
+        Effect.andThen(Queue.offerAll(words, lifecycles.map((lifecycle) => ({ lifecycle }))), TestClock.adjust(0)),
       end: Effect.andThen(Scope.close(scope, Exit.void), finish)
     }
   })
@@ -226,9 +226,9 @@ describe("what an agent tells of its lifecycle", () => {
       assert.isDefined(ending.pollUnsafe())
     }))
 
-  it.effect("of many agents takes 16 places at the store, and the others wait their turn", () =>
+  it.effect("of many agents takes so many places at the store, and the others wait their turn", () =>
     Effect.gen(function*() {
-      const { session, store } = yield* make()
+      const { session, store } = yield* make({ lifecycleWriters: 16 })
       store.answer = Effect.sleep("1 second")
       for (let index = 0; index < 17; index++) yield* (yield* session(`agent-${index}`)).say("ready")
       assert.strictEqual(store.asked.length, 16)

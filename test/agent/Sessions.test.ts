@@ -86,6 +86,32 @@ describe("Sessions", () => {
       assert.strictEqual(sessions.current(one), newer)
     }))
 
+  it.effect("a session of a lower epoch is not lent either when the newer one has ended", () =>
+    Effect.gen(function*() {
+      const sessions = yield* make()
+      const newer = fakeSession(one, { epoch: 2 })
+      sessions.add(newer, 0)
+      sessions.remove(newer)
+      // A dial that comes and goes, and a heartbeat, do not make it forget while an older handshake may be on its way.
+      yield* Fiber.interruptAll(yield* parked(sessions, 1))
+      sessions.expire(14_999)
+      assert.isFalse(sessions.add(fakeSession(one, { epoch: 1 }), 14_999))
+      assert.isTrue(sessions.add(fakeSession(one, { epoch: 3 }), 14_999))
+      sessions.remove(fakeSession(one, { epoch: 3 }))
+      assert.strictEqual(sessions.current(one)?.epoch, 3)
+    }))
+
+  it.effect("an agent that is gone is forgotten", () =>
+    Effect.gen(function*() {
+      const sessions = yield* make()
+      const gone = fakeSession(one, { epoch: 2 })
+      sessions.add(gone, 0)
+      sessions.remove(gone)
+      sessions.expire(15_000)
+      // Nothing of it is left, so its epochs may begin anew, as in a database that was restored.
+      assert.isTrue(sessions.add(fakeSession(one, { epoch: 1 }), 15_000))
+    }))
+
   it.effect("the same incarnation is replaced, another displaced", () =>
     Effect.gen(function*() {
       const sessions = yield* make()
