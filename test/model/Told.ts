@@ -6,6 +6,10 @@ export const told = (error: ConnectError | ProcessError): void => {
   switch (error._tag) {
     case "DialFailed":
       return took(`told: DialFailed ${error.reason}${error.validation === undefined ? "" : ", not validated"}`)
+    case "NoWorkspaceAgent":
+      return took(`told: no agent, ${error.reason}`)
+    case "NoWorkspace":
+      return took("told: no workspace")
     case "AgentDisconnected":
       return took(`told: AgentDisconnected${error.restart ? ", restart" : ""}`)
     case "CallInterrupted":

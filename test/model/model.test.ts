@@ -28,7 +28,7 @@ describe("in every schedule", () => {
 })
 
 /** Schedules that went wrong once, by what was wrong. */
-const regressions: ReadonlyArray<readonly [string, Schedule<ConnectSchedule.Step>]> = [
+const ofConnecting: ReadonlyArray<readonly [string, Schedule<ConnectSchedule.Step>]> = [
   ["a call that was on its way when the layer closed waited for a read that began after the end", {
     seed: 12,
     actions: [
@@ -62,9 +62,55 @@ const regressions: ReadonlyArray<readonly [string, Schedule<ConnectSchedule.Step
   }]
 ]
 
+const ofNodes: ReadonlyArray<readonly [string, Schedule<NodesSchedule.Step>]> = [
+  ["a handshake that was overtaken lent its session when the newer one had ended", {
+    seed: 1030,
+    actions: [
+      { do: "database", node: 0, way: { way: "fails" }, settle: true },
+      { do: "advance", millis: 15_000, settle: true },
+      { do: "database", node: null, way: { way: "slow", millis: 2_999 }, settle: true },
+      { do: "agent", agent: 0, what: "clone", settle: true },
+      { do: "advance", millis: 3_000, settle: false },
+      { do: "database", node: null, way: { way: "works" }, settle: false },
+      { do: "link", agent: 0, how: "move", settle: true },
+      { do: "agent", agent: 0, what: "die", settle: false },
+      { do: "advance", millis: 3_000, settle: true }
+    ]
+  }],
+  ["a caller that left in the step in which its link was lost waited a second for the frame that tells the agent", {
+    seed: 225,
+    actions: [
+      { do: "advance", millis: 10_001, settle: true },
+      { do: "agent", agent: 2, what: "restart", settle: true },
+      {
+        do: "call",
+        node: 0,
+        chat: 1,
+        calls: 1,
+        waits: 5_000,
+        takes: 20_000,
+        within: 30_000,
+        anew: false,
+        settle: true
+      },
+      { do: "call", node: 0, chat: 2, calls: 1, waits: 0, takes: 20_000, within: 30_000, anew: true, settle: true },
+      { do: "request", workspace: 1, transition: "start", settle: true },
+      { do: "node", node: 0, what: "freeze", settle: true },
+      { do: "call", node: 1, chat: 2, calls: 1, waits: 0, takes: 20_000, within: 30_000, anew: false, settle: false },
+      { do: "advance", millis: 5_000, settle: false },
+      { do: "leave", call: 1, settle: false },
+      { do: "advance", millis: 30_001, settle: true }
+    ]
+  }]
+]
+
 describe("schedules that found something", () => {
-  it.each(regressions)("%s", (_, schedule) => {
+  it.each(ofConnecting)("%s", (_, schedule) => {
     if (Connect.run(schedule).violation !== undefined) assert.fail(report(schedule, Connect.run))
+  })
+
+  it.each(ofNodes)("%s", (_, schedule) => {
+    if (Nodes.run(schedule).violation !== undefined) assert.fail(report(schedule, Nodes.run))
   })
 })
 

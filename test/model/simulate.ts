@@ -3,6 +3,8 @@
  * fresh one is drawn and printed. Prints how many schedules ran in a second and how often each branch was taken; exits 1
  * with the shortest schedule that goes wrong, or when a branch was never taken in a run that is long enough for all.
  */
+// oxlint-disable-next-line import/no-unassigned-import -- it has to come before `effect`
+import "./Quiet.ts"
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
@@ -12,7 +14,7 @@ import type { Summary } from "./Simulation.ts"
 
 /** In so many schedules every branch is taken. */
 const enough = 20_000
-const chunk = 500
+const chunk = 100
 
 /** A worker asks for seeds until there are none. */
 interface Answer {
@@ -21,8 +23,6 @@ interface Answer {
 }
 
 const serve = (): void => {
-  // Nobody reads them, and they cost a tenth of the time.
-  Error.stackTraceLimit = 0
   parentPort?.on("message", ({ from, count }: { readonly from: number; readonly count: number }) => {
     const answer: Answer = { summary: runAll(from, count), branches: Branches.counts() }
     parentPort?.postMessage(answer, [])

@@ -276,7 +276,8 @@ layer(
         yield* untilBlocked(1)
         const reporting = yield* Effect.forkChild(Effect.forEach(
           agents,
-          ({ agentId }) => presence.report({ agentId, epoch: 0, lifecycle: "ready" }),
+          ({ agentId }) =>
+            presence.report({ agentId, epoch: 0, lifecycle: "ready" }),
           { concurrency: "unbounded", discard: true }
         ))
         yield* untilBlocked(2)

@@ -123,7 +123,7 @@ export class VirtualRuntime {
 
   /** Runs one ready task; false when there is none. */
   step(): boolean {
-    const task = this.take(this.tasks, () => true)
+    const task = this.tasks.splice(Math.floor(this.random() * this.tasks.length), 1)[0]
     task?.()
     return task !== undefined
   }
@@ -136,7 +136,7 @@ export class VirtualRuntime {
       const next = Math.min(...this.timers.map((timer) => timer.at))
       if (next > end) break
       this.now = next
-      do this.take(this.timers, (timer) => timer.at === next)?.fire()
+      do this.takeTimer(next)?.fire()
       while (this.timers.some((timer) => timer.at === next) && this.together())
       this.drain()
     }
@@ -148,12 +148,12 @@ export class VirtualRuntime {
     const next = Math.min(...this.timers.map((timer) => timer.at))
     if (next === Infinity) return
     this.now = next
-    this.take(this.timers, (timer) => timer.at === next)?.fire()
+    this.takeTimer(next)?.fire()
   }
 
-  private take<A>(from: Array<A>, where: (value: A) => boolean): A | undefined {
-    const ready = from.flatMap((value, index) => where(value) ? [index] : [])
-    const index = ready[Math.floor(this.random() * ready.length)]
-    return index === undefined ? undefined : from.splice(index, 1)[0]
+  private takeTimer(at: number): Timer | undefined {
+    const due = this.timers.flatMap((timer, index) => timer.at === at ? [index] : [])
+    const index = due[Math.floor(this.random() * due.length)]
+    return index === undefined ? undefined : this.timers.splice(index, 1)[0]
   }
 }

@@ -65,6 +65,10 @@ interface Call {
     readonly stale: boolean
     /** Nobody else calls. */
     readonly alone: boolean
+    /** Everything says that the agent of the row is not there. */
+    readonly gone: boolean
+    /** So many calls had begun. */
+    readonly calls: number
     /** Open connections to the agent of the row: one may be forgotten, and held by a call of before. */
     readonly open: ReadonlyArray<AgentConnection>
     /** The one, where there are no others. */
@@ -88,6 +92,8 @@ class World {
   private readonly outside: Outside
   private readonly chatWorkspaces: ChatWorkspaces.ChatWorkspaces["Service"]
   private readonly turns: Array<Turn> = []
+  /** At the row of each turn, in one fiber. */
+  private looks: Effect.Effect<void> = Effect.void
   readonly calls: Array<Call> = []
   connected = 0
   violation: string | undefined
@@ -97,6 +103,10 @@ class World {
   private opening = 0
   /** A turn was told of a row since a fiber last ran. */
   private justTold = false
+  /** A call ended, or was told to, since a fiber last ran: what it leaves behind is not over. */
+  private unsettled = false
+  /** What calls were told, with how many had begun by then. Flights of several rows may fail with one dial. */
+  private readonly failures = new Map<ConnectError, { readonly calls: number; readonly row: Binding }>()
   private closing: { readonly since: number; fiber: Fiber.Fiber<void> | undefined } | undefined
 
   constructor(seed: number) {
@@ -163,6 +173,7 @@ class World {
   settle(): void {
     this.runtime.drain()
     this.justTold = false
+    this.unsettled = false
     this.check()
   }
 
@@ -200,9 +211,18 @@ class World {
     this.opening++
     this.fork(this.chatWorkspaces.open(chatId)).addObserver((exit) => {
       this.opening--
-      if (Exit.isSuccess(exit)) this.turns.push({ chatId, workspace: exit.value, generation: 0, moves: 0 })
+      if (Exit.isSuccess(exit)) this.opened({ chatId, workspace: exit.value, generation: 0, moves: 0 })
       else if (!Cause.hasFails(exit.cause)) this.violate(`open ended with ${Cause.pretty(exit.cause)}`)
     })
+  }
+
+  private opened(turn: Turn): void {
+    this.turns.push(turn)
+    this.looks = Effect.forEach(
+      this.turns,
+      (turn) => Effect.map(turn.workspace.binding, (row) => this.seen(turn, row)),
+      { discard: true }
+    )
   }
 
   private tell(binding: Binding): void {
@@ -214,7 +234,7 @@ class World {
   }
 
   private connect(turn: Turn, action: Extract<Step, { readonly do: "connect" }>): void {
-    const { calls, hold, patience } = action
+    const { again = false, calls, hold, patience } = action
     const row = this.rowOf(turn)
     const open = this.links.open(row.agentId).filter((connection) => connection.liveness() !== "closed")
     const call: Call = {
@@ -225,8 +245,10 @@ class World {
         row,
         actions: this.actions,
         moves: turn.moves,
+        gone: row.agentId === null || this.outside.isSurelyGone(row.agentId),
+        calls: this.calls.length,
         stale: row.generation !== this.outside.generation(turn.chatId),
-        alone: calls === 1 && this.closing === undefined && this.opening === 0 &&
+        alone: calls === 1 && !this.unsettled && this.closing === undefined && this.opening === 0 &&
           this.calls.every(({ exit }) => exit !== undefined),
         open,
         hit: open.length === 1 ? open[0] : undefined,
@@ -260,11 +282,14 @@ class World {
     call.fiber.addObserver((exit) => {
       call.exit = exit
       this.onEnded(call, exit)
+      this.unsettled = true
+      if (again && Exit.isFailure(exit) && !call.interrupted) this.connect(turn, { ...action, calls: 1, again: false })
     })
   }
 
   private interrupt(call: Call | undefined): void {
     if (call?.fiber === undefined) return
+    this.unsettled = true
     call.interrupted = true
     call.fiber.interruptUnsafe()
   }
@@ -287,6 +312,7 @@ class World {
     this.settle()
     while (this.runtime.now < end && this.violation === undefined) {
       this.runtime.advance(Math.min(end, this.runtime.nextTimer ?? end) - this.runtime.now)
+      this.unsettled = false
       this.check()
     }
   }
@@ -311,9 +337,13 @@ class World {
 
   private rowOf(turn: Turn): Binding {
     const row = Effect.runSync(turn.workspace.binding)
-    if (row.generation < turn.generation) this.violate("the turn's row went back")
-    turn.generation = row.generation
+    this.seen(turn, row)
     return row
+  }
+
+  private seen(turn: Turn, { generation }: Binding): void {
+    if (generation < turn.generation) this.violate("the turn's row went back")
+    turn.generation = generation
   }
 
   private onRelease(connection: AgentConnection): void {
@@ -346,6 +376,13 @@ class World {
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
     if (error === undefined) return
     told(error)
+    // Who hears of a failure and tries again at once must not be answered with it.
+    const { before: { calls, row } } = call
+    const known = this.failures.get(error)
+    if (known === undefined) this.failures.set(error, { calls: this.calls.length, row })
+    else if (known.calls <= calls && known.row.generation === row.generation && known.row.chatId === row.chatId) {
+      this.violate("a failure was kept")
+    }
     if (error._tag === "DialFailed" && error.reason === "shutdown" && this.closing === undefined) {
       this.violate("a call was told of a shutdown that never was")
     }
@@ -365,6 +402,10 @@ class World {
     const error = "_tag" in ended ? ended : undefined
     if (before.hit?.liveness() === "live" && error !== undefined) this.violate("a live connection was not lent")
     if (this.runtime.now - startedAt > bounds.alone) this.violate("a call alone took longer than read, flight and look")
+    const none = error?._tag === "NoWorkspaceAgent" || error?._tag === "NoWorkspace"
+    if (none && before.gone && before.open.length === 0 && this.outside.healthy && this.runtime.now > startedAt) {
+      this.violate("a call alone waited for an agent that is surely gone")
+    }
     const { workspaceId } = this.rowOf(turn)
     if (error !== undefined && workspaceId !== null && !before.stale && this.outside.healthy) {
       this.checkTruth(error, this.outside.truth(workspaceId))
@@ -388,7 +429,7 @@ class World {
 
   private check(): void {
     let waiting = 0
-    for (const turn of this.turns) this.rowOf(turn)
+    Effect.runSync(this.looks)
     for (const { connection, exit, gaveUp, interrupted, startedAt } of this.calls) {
       if (exit !== undefined) continue
       if (interrupted) this.violate("an interrupted call did not end at once")

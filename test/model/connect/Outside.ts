@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { AgentTransport } from "../../../src/agent/AgentTransport.ts"
 import { Agent } from "../../../src/domain/Agent.ts"
 import { currentAgent } from "../../../src/domain/AgentSelection.ts"
 import { Binding } from "../../../src/domain/Binding.ts"
@@ -66,6 +67,7 @@ export class Outside {
   readonly agents: Array<AgentId> = []
   readonly deaths: Deaths
   readonly transport: ScriptedTransport["Service"]
+  private readonly presence: AgentTransport["Service"]["presence"]
   readonly stores: ScriptedStores["Service"]
   /** The database answers everything at once. */
   healthy = true
@@ -76,12 +78,13 @@ export class Outside {
 
   /** `writers` are the bindings as others write them, which nothing slows or counts. */
   constructor(options: {
-    readonly context: Context.Context<ScriptedTransport | ScriptedStores | MemoryStore>
+    readonly context: Context.Context<AgentTransport | ScriptedTransport | ScriptedStores | MemoryStore>
     readonly writers: ChatBindings["Service"]
     readonly deaths: Deaths
     readonly now: () => number
   }) {
     this.transport = Context.get(options.context, ScriptedTransport)
+    this.presence = Context.get(options.context, AgentTransport).presence
     this.stores = Context.get(options.context, ScriptedStores)
     this.store = Context.get(options.context, MemoryStore)
     this.writers = options.writers
@@ -111,6 +114,12 @@ export class Outside {
         ? Option.none()
         : Option.some({ build, agents: this.store.agentsOf(build.buildId), asOf: now, coveredSince: now })
     )
+  }
+
+  /** Whether the transport, or else the row, says that the agent is not there. */
+  isSurelyGone(agentId: AgentId): boolean {
+    const presence = this.presence(agentId)
+    return presence === "absent" || presence === "unknown" && this.deaths.has(agentId)
   }
 
   /** Whether an agent lives, and takes a dial within ten seconds. */

@@ -30,6 +30,8 @@ export type Step =
     readonly calls: number
     readonly hold: number
     readonly patience?: number
+    /** Who is refused tries once more at once. */
+    readonly again?: boolean
   }
   | { readonly do: "interrupt"; readonly call: number }
   | { readonly do: "advance"; readonly millis: number }
@@ -135,6 +137,7 @@ export const draw = (seed: number, length: number): Schedule<Step> => {
     turn: below(4),
     calls: chance(0.25) ? 3 : 1,
     hold: pick([0, 1, 1_000, 60_000]),
+    ...(chance(0.15) ? { again: true } : {}),
     ...(chance(0.15) ? { patience: pick([1, 500, 2_000, 31_000]) } : {})
   })
 

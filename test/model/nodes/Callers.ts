@@ -36,7 +36,10 @@ export interface Call {
   startedAt: number | undefined
   /** How long its node had been frozen by then: what it owes while it is, is due when it thaws. */
   frozenBefore: number
-  interrupted: boolean
+  /** When it asked its agent, having a connection. */
+  askedAt: number | undefined
+  /** When its caller left. */
+  leftAt: number | undefined
   exit: Exit.Exit<ProcessResult, ConnectError | ProcessError> | undefined
 }
 
@@ -65,7 +68,8 @@ export class Callers {
       fiber: undefined,
       startedAt: undefined,
       frozenBefore: 0,
-      interrupted: false,
+      askedAt: undefined,
+      leftAt: undefined,
       exit: undefined
     }
     if (!node.isUp) return call
@@ -76,11 +80,11 @@ export class Callers {
   }
 
   leave(index: number): void {
-    const running = this.waiting.filter(({ fiber, interrupted }) => fiber !== undefined && !interrupted)
+    const running = this.waiting.filter(({ fiber, leftAt }) => fiber !== undefined && leftAt === undefined)
     const call = running[index % Math.max(1, running.length)]
     if (call === undefined) return
     call.node.machine.post(() => {
-      call.interrupted = true
+      call.leftAt = call.node.now()
       call.fiber?.interruptUnsafe()
     })
   }
@@ -95,9 +99,10 @@ export class Callers {
   check(now: number): void {
     if (this.waiting.length === 0) return
     this.waiting = this.waiting.filter(({ exit, node }) => exit === undefined && !node.machine.gone)
-    for (const { command, frozenBefore, interrupted, node, startedAt } of this.waiting) {
+    for (const { askedAt, command, frozenBefore, leftAt, node, startedAt } of this.waiting) {
       if (startedAt === undefined || node.machine.frozen) continue
-      if (interrupted) this.violate("an interrupted call did not end at once")
+      if (askedAt !== undefined && node.hasClosed) this.violate("a call waits on a node that has ended")
+      if (leftAt !== undefined) this.violate("an interrupted call did not end at once")
       const took = now - startedAt - (node.machine.frozenFor - frozenBefore)
       if (took > connectBound + command.waits + command.within) this.violate("a call took longer than its bound")
     }
@@ -127,7 +132,12 @@ export class Callers {
           use(({ processes }) =>
             Effect.andThen(
               Effect.sleep(command.waits),
-              processes.run({ id: operation, argv: ["work", String(command.takes)] }, { timeout: command.within })
+              Effect.suspend(() => {
+                call.askedAt = node.now()
+                return processes.run({ id: operation, argv: ["work", String(command.takes)] }, {
+                  timeout: command.within
+                })
+              })
             )
           )
       )
@@ -138,20 +148,27 @@ export class Callers {
     })
   }
 
-  private onEnded({ interrupted, operation }: Call, exit: NonNullable<Call["exit"]>): void {
+  private onEnded({ leftAt, operation }: Call, exit: NonNullable<Call["exit"]>): void {
     if (Exit.isSuccess(exit)) {
       if (!this.ledger.hasRun(operation)) this.violate("a command succeeded that never ran")
       return
     }
     const { cause } = exit
     if (Cause.hasDies(cause)) return this.violate(`a call ended with a defect: ${Cause.pretty(cause)}`)
-    if (Cause.hasInterrupts(cause) && !interrupted) return this.violate("a call saw an interruption not its own")
+    if (Cause.hasInterrupts(cause) && leftAt === undefined) {
+      return this.violate("a call saw an interruption not its own")
+    }
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
     if (error === undefined) return
     told(error)
     if (provesNotRun(error)) this.ledger.ruledOut(operation)
   }
 }
+
+/** Its caller left while it was waited for. One whose deadline was over by then had ended, and left its command to run. */
+export const gaveUp = ({ askedAt, command, exit, leftAt }: Call): boolean =>
+  leftAt !== undefined && exit !== undefined && Exit.isFailure(exit) &&
+  (askedAt === undefined || leftAt < askedAt + command.within)
 
 /** What never came to an agent, says so. Where an agent refuses an id, another attempt may have been the first. */
 const provesNotRun = (error: ConnectError | ProcessError): boolean => {

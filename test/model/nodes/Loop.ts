@@ -31,6 +31,8 @@ export interface Script {
 
 const Asked = Schema.Struct({ wish: Schema.String, millis: Schema.Finite })
 
+const isAsked = Schema.is(Asked)
+
 const work = Tool.make("work", {
   parameters: Asked,
   success: Schema.Unknown,
@@ -40,8 +42,10 @@ const work = Tool.make("work", {
 
 const kit = Toolkit.make(work)
 
+/** `began` hears of each call in the step in which the turn begins it. */
 export const layerTools = (
-  node: string
+  node: string,
+  began: (wish: string) => void
 ): Layer.Layer<ChatTools.ChatTools, never, ChatWorkspaces> =>
   Layer.effect(
     ChatTools.ChatTools,
@@ -63,7 +67,12 @@ export const layerTools = (
                 Effect.mapError((error): ToolFailure => ({ error: error.code, message: error.message, retry: "never" }))
               )
           })
-          return { workspace, plain: [], toolkit: yield* ToolCalls.make([work], handlers) }
+          const toolkit = yield* ToolCalls.make([work], handlers)
+          const handle: typeof toolkit.handle = (name, params, id) => {
+            if (isAsked(params)) began(params.wish)
+            return toolkit.handle(name, params, id)
+          }
+          return { workspace, plain: [], toolkit: { ...toolkit, handle } }
         })
       })
     })

@@ -47,6 +47,22 @@ describe("machines", () => {
     assert.isDefined(sleeping.pollUnsafe())
   })
 
+  it("do at the end of a turn what is left to it, before anything else", () => {
+    const { machines, one } = two()
+    const done: Array<string> = []
+    const other = globalThis.queueMicrotask
+    for (const name of ["a", "b"]) {
+      one.post(() => {
+        queueMicrotask(() => done.push(`the end of ${name}`))
+        done.push(name)
+      })
+    }
+    pass(machines, 0)
+    const [first, second] = done[0] === "a" ? ["a", "b"] : ["b", "a"]
+    assert.deepStrictEqual(done, [first, `the end of ${first}`, second, `the end of ${second}`])
+    assert.strictEqual(globalThis.queueMicrotask, other)
+  })
+
   it("never do anything again when they are gone", () => {
     const { machines, one } = two()
     const sleeping = one.fork(Effect.sleep(10))
@@ -65,6 +81,26 @@ describe("machines", () => {
     assert.strictEqual(one.fibers, 1)
     pass(machines, 10)
     assert.strictEqual(one.fibers, 0)
+  })
+
+  it("yield often, but not where no scheduler does: who is interrupted before it begins does not begin", () => {
+    const machines = new Machines({ random: randomOf(1), yields: 1 })
+    const machine = machines.make()
+    const done: Array<string> = []
+    const child = Effect.andThen(Effect.sync(() => done.push("began")), Effect.never)
+    machine.fork(Effect.flatMap(Effect.forkDetach(child), (fiber) => Effect.sync(() => fiber.interruptUnsafe())))
+    const steps = (name: string) =>
+      machine.fork(
+        Effect.forEach(Array.from({ length: 40 }), () => Effect.sync(() => done.push(name)), { discard: true })
+      )
+    steps("a")
+    steps("b")
+    machines.drain()
+    assert.strictEqual(machine.fibers, 0)
+    assert.notInclude(done, "began")
+    // Neither came to its end before the other went on.
+    assert.isBelow(done.indexOf("b"), done.lastIndexOf("a"))
+    assert.isBelow(done.indexOf("a"), done.lastIndexOf("b"))
   })
 
   it("say so when an instant does not end", () => {

@@ -34,7 +34,10 @@ export class Machine {
   gone = false
   /** How long it was frozen, in all. */
   frozenFor = 0
+  /** When it last thawed that was frozen in the middle of something. */
+  thawedBusyAt = -Infinity
   private frozenSince: number | undefined
+  private frozenBusy = false
   /** So many tasks come before those behind. */
   private first = 0
   private readonly behind: Array<() => void> = []
@@ -65,7 +68,7 @@ export class Machine {
     }
     const scheduler: Scheduler.Scheduler = {
       executionMode: "async",
-      shouldYield: yields === 0 ? () => false : () => random() < yields,
+      shouldYield: yields === 0 ? () => false : (fiber) => fiber.currentOpCount > atOnce && random() < yields,
       makeDispatcher: () => ({
         scheduleTask: (task) => this.post(task),
         flush: () => undefined
@@ -91,6 +94,10 @@ export class Machine {
     )
   }
 
+  get now(): number {
+    return this.machines.now
+  }
+
   get frozen(): boolean {
     return this.frozenSince !== undefined
   }
@@ -100,13 +107,16 @@ export class Machine {
   }
 
   freeze(): void {
-    this.frozenSince ??= this.machines.now
+    if (this.frozenSince !== undefined) return
+    this.frozenSince = this.machines.now
+    this.frozenBusy = this.tasks.length > 0
   }
 
   /** What was ready and what is overdue comes before anything that follows from it, as in one turn of an event loop. */
   thaw(): void {
     if (this.frozenSince === undefined) return
     const { now } = this.machines
+    if (this.frozenBusy) this.thawedBusyAt = now
     for (const timer of this.timers.filter(({ at }) => at <= now)) {
       this.tasks.push(() => {
         if (!this.timers.includes(timer)) return
@@ -127,15 +137,28 @@ export class Machine {
 
   /** Runs one of the ready tasks. */
   run(index: number): void {
-    const task = taken(this.tasks, index)
-    task()
+    this.turn(taken(this.tasks, index))
     if (this.first === 0 || --this.first > 0) return
     this.tasks.push(...this.behind)
     this.behind.length = 0
   }
 
+  /** One turn of its event loop: what is left to the end of the turn comes before everything else. */
+  turn<A>(run: () => A): A {
+    const microtasks: Array<() => void> = []
+    const { queueMicrotask } = globalThis
+    globalThis.queueMicrotask = (task) => void microtasks.push(task)
+    try {
+      const result = run()
+      for (const task of microtasks) task()
+      return result
+    } finally {
+      globalThis.queueMicrotask = queueMicrotask
+    }
+  }
+
   fork<A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
-    return Effect.runForkWith(this.context)(effect)
+    return this.turn(() => Effect.runForkWith(this.context)(effect))
   }
 
   /** Calls back unless it is canceled first. */
@@ -219,13 +242,20 @@ export class Machines {
       if (chosen === undefined) break
       const { timers } = chosen.machine
       timers.splice(timers.indexOf(chosen.timer), 1)
-      chosen.timer.fire()
+      chosen.machine.turn(chosen.timer.fire)
       // Half of the time those of one instant fire before any fiber runs.
       if (due.length === 1 || this.chance.random() < 0.5) break
     }
     this.drain()
   }
 }
+
+/**
+ * So many operations a fiber does that begins or goes on, before it may yield. Schedulers let it do thousands, and `effect`
+ * relies on a few: a fiber that yielded before its first one would begin although it was interrupted before, and a
+ * `forEach` that yielded between its interruption and what follows from it would go on with the next item.
+ */
+const atOnce = 8
 
 /** Of all machines in one instant. A busy one takes hundreds. */
 const mostSteps = 100_000

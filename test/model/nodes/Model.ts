@@ -15,8 +15,8 @@ import { currentAgent } from "../../../src/domain/AgentSelection.ts"
 import { statusAt } from "../../../src/domain/AgentStatus.ts"
 import type { ConnectError, ProcessError } from "../../../src/domain/Errors.ts"
 import type { ChatId } from "../../../src/domain/Ids.ts"
-import { Turns } from "../../../src/turn/Turns.ts"
 import type { Outcome, Schedule } from "../Schedule.ts"
+import { gaveUp } from "./Callers.ts"
 import type { Call } from "./Callers.ts"
 import type { Node } from "./Node.ts"
 import type { Step } from "./Schedule.ts"
@@ -45,7 +45,7 @@ class Ending {
     const probes = world.chats.flatMap((chatId) =>
       world.nodes.map((node) => world.callers.call(node, chatId, { waits: 0, takes: 0, within: 5_000, anew: true }))
     )
-    world.advance(bounds.call)
+    world.advanceUntil(bounds.call, () => probes.every(({ exit }) => exit !== undefined))
     for (const probe of probes) this.checkAnswer(probe)
     this.close()
   }
@@ -53,7 +53,7 @@ class Ending {
   /** Who is alive is linked to one node, and known to be there; nothing runs that nobody wants. */
   private checkRest(): void {
     const { world } = this
-    const owned = new Set(world.nodes.flatMap(turnsOf))
+    const owned = new Set(world.nodes.flatMap(({ turns }) => turns))
     for (const turnId of world.rows.running()) if (!owned.has(turnId)) world.violate("a turn runs on no node")
     for (const [agentId, program] of world.programs) {
       const lenders = world.nodes.filter((node) => presence(node, agentId) === "live")
@@ -69,9 +69,9 @@ class Ending {
       const { status } = statusAt(row.agent, DateTime.makeUnsafe(world.now), Duration.seconds(30))
       if (status !== "connected") world.violate(`a living agent is called ${status}`)
     }
-    for (const { exit, interrupted, node, operation } of world.callers.all) {
-      const gaveUp = interrupted && exit !== undefined && Exit.isFailure(exit)
-      if (!gaveUp || node.machine.gone) continue
+    for (const call of world.callers.all) {
+      const { node, operation } = call
+      if (!gaveUp(call) || node.machine.gone) continue
       for (const { cloned, linked, running } of world.programs.values()) {
         // A node pays what it owes when that incarnation comes back to it: through another node it cannot.
         if (!cloned && linked === node && running.includes(operation)) {
@@ -93,6 +93,7 @@ class Ending {
     for (const node of world.nodes) node.close(world.now)
     world.advance(bounds.close)
     for (const node of world.nodes) if (!node.hasClosed) world.violate("a node did not end in its time")
+    if (world.rows.running().length > 0) world.violate("a node that ended left a turn running")
     world.advance(bounds.stubborn)
     for (const { machine } of world.nodes) {
       if (machine.fibers > 0) world.violate(`${machine.fibers} fibers are left on a node that ended`)
@@ -103,9 +104,6 @@ class Ending {
 
 const presence = (node: Node, agentId: Parameters<AgentTransport["Service"]["presence"]>[0]) =>
   node.services === undefined ? "absent" : Context.get(node.services, AgentTransport).presence(agentId)
-
-const turnsOf = ({ services }: Node) =>
-  services === undefined ? [] : Context.get(services, Turns).running().map(({ turn }) => turn.turnId)
 
 /** In a world at rest there is one right answer to each chat. */
 const whatIsWrong = (

@@ -17,8 +17,9 @@ import type { Session } from "../../../src/agent/Sessions.ts"
 import * as ChatWorkspaces from "../../../src/dial/ChatWorkspaces.ts"
 import * as AgentToken from "../../../src/domain/AgentToken.ts"
 import { NodeId } from "../../../src/domain/Ids.ts"
-import type { AgentId } from "../../../src/domain/Ids.ts"
+import type { AgentId, TurnId } from "../../../src/domain/Ids.ts"
 import * as Signals from "../../../src/store/Signals.ts"
+import * as TurnLimits from "../../../src/turn/TurnLimits.ts"
 import * as Turns from "../../../src/turn/Turns.ts"
 import type { Connection, Database } from "./Database.ts"
 import * as Loop from "./Loop.ts"
@@ -32,13 +33,20 @@ type Services =
   | ChatWorkspaces.ChatWorkspaces
   | Turns.Turns
 
-const layer = (nodeId: NodeId, connection: Connection, lent: (session: Session) => void): Layer.Layer<Services> =>
-  Turns.layerWithoutSetup({ nodeId }).pipe(
-    Layer.provide([Loop.layerTools(nodeId), Loop.layerModel, Signals.layer]),
+const layer = (options: {
+  readonly nodeId: NodeId
+  readonly connection: Connection
+  readonly lent: (session: Session) => void
+  readonly began: (wish: string) => void
+}): Layer.Layer<Services> =>
+  Turns.layerWithoutSetup({ nodeId: options.nodeId }).pipe(
+    // So few calls at once, and so short, that some of a step begin when others have ended.
+    Layer.provide(TurnLimits.layer({ calls: 2, callTime: "20 seconds" })),
+    Layer.provide([Loop.layerTools(options.nodeId, options.began), Loop.layerModel, Signals.layer]),
     Layer.provideMerge(ChatWorkspaces.layer),
-    Layer.provideMerge(layerWatch(lent)),
-    Layer.provideMerge(AgentGateway.layerTransport({ nodeId })),
-    Layer.provide(connection.layer)
+    Layer.provideMerge(layerWatch(options.lent)),
+    Layer.provideMerge(AgentGateway.layerTransport({ nodeId: options.nodeId })),
+    Layer.provide(options.connection.layer)
   )
 
 const layerWatch = (lent: (session: Session) => void): Layer.Layer<never, never, AgentGateway.AgentGateway> =>
@@ -58,7 +66,15 @@ export class Node implements Door {
   closingSince: number | undefined
   private closed: Fiber.Fiber<void> | undefined
 
-  constructor(name: string, machines: Machines, database: Database, violate: (text: string) => void) {
+  constructor(options: {
+    readonly name: string
+    readonly machines: Machines
+    readonly database: Database
+    readonly violate: (text: string) => void
+    /** A call of a turn begins on this machine. */
+    readonly began: (wish: string, machine: Machine) => void
+  }) {
+    const { database, machines, name, violate } = options
     const newest = new Map<AgentId, number>()
     const lent = ({ agentId, epoch }: Session): void => {
       if (epoch < (newest.get(agentId) ?? 0)) violate("a session was lent after a newer one")
@@ -68,9 +84,14 @@ export class Node implements Door {
     this.machines = machines
     this.machine = machines.make()
     this.connection = database.connect(this.machine)
-    this.started = this.machine.fork(
-      Layer.buildWithMemoMap(layer(NodeId.make(name), this.connection, lent), Layer.makeMemoMapUnsafe(), this.scope)
-    )
+    const { connection, machine } = this
+    const whole = layer({
+      nodeId: NodeId.make(name),
+      connection,
+      lent,
+      began: (wish) => options.began(wish, machine)
+    })
+    this.started = machine.fork(Layer.buildWithMemoMap(whole, Layer.makeMemoMapUnsafe(), this.scope))
   }
 
   /** Takes calls. */
@@ -85,6 +106,12 @@ export class Node implements Door {
   get services(): Context.Context<Services> | undefined {
     const exit = this.started.pollUnsafe()
     return exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
+  }
+
+  /** The turns that it works on. */
+  get turns(): ReadonlyArray<TurnId> {
+    const { services } = this
+    return services === undefined ? [] : Context.get(services, Turns.Turns).running().map(({ turn }) => turn.turnId)
   }
 
   get hasClosed(): boolean {

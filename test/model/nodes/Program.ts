@@ -45,6 +45,8 @@ export class Program {
   alive = false
   /** The gateway said that the token is good for nothing any more. */
   revoked = false
+  /** It is of a version that no node serves, until it starts again. */
+  foreign = false
   /** Another program had its identity for a while. */
   cloned = false
   /** What it read last may have waited: a frozen agent runs late what was sent in time. */
@@ -95,6 +97,7 @@ export class Program {
   start(): void {
     if (this.alive) return
     this.alive = true
+    this.foreign = false
     this.incarnation++
     this.processes = new Map()
     this.retry = bounds.firstRetry
@@ -237,7 +240,7 @@ export class Program {
         this.retry = bounds.firstRetry
         succeed({
           protocol: Protocol.name,
-          version: Protocol.version,
+          version: this.foreign ? Protocol.version + 1 : Protocol.version,
           incarnation: `${this.name}/${this.incarnation}`,
           features: ["run", "processes"],
           program: "model"

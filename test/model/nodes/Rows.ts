@@ -11,9 +11,14 @@ import type { BuildStatus } from "../../../src/domain/Build.ts"
 import { isFinished } from "../../../src/domain/Build.ts"
 import type { BindingRefused, StoreError, TurnRefused, TurnRunning } from "../../../src/domain/Errors.ts"
 import type { AgentId, BuildId, ChatId, TurnId } from "../../../src/domain/Ids.ts"
-import type { TurnMessage } from "../../../src/domain/Turn.ts"
+import type { Turn, TurnMessage } from "../../../src/domain/Turn.ts"
 import type { MemoryStore, TurnRow } from "../../../src/store/MemoryStore.ts"
 import { took } from "../Branches.ts"
+import type { Machine } from "./Machines.ts"
+import type { Node } from "./Node.ts"
+
+/** In milliseconds: a node may be told late of the end that it wrote itself, but not after its lease. */
+const bounds = { owned: 45_000 }
 
 export class Rows {
   private readonly bindings = new Map<ChatId, Binding>()
@@ -21,8 +26,13 @@ export class Rows {
   readonly moved = new Set<ChatId>()
   private readonly epochs = new Map<AgentId, number>()
   private readonly finished = new Map<BuildId, BuildStatus>()
-  /** How many messages the ended turns have. */
-  private readonly ended = new Map<TurnId, number>()
+  /** The turns that have ended, with how many messages and events they had then. */
+  private readonly ended = new Map<
+    TurnId,
+    { readonly turn: Turn; readonly messages: number; readonly events: number }
+  >()
+  /** How long a node had been frozen when a turn that it works on was found to have ended elsewhere, and when that was. */
+  private readonly overdue = new Map<string, { readonly since: number; readonly frozenFor: number }>()
   /** Turns by the message that they answer. */
   private readonly answers = new Map<string, TurnId>()
   private readonly store: MemoryStore["Service"]
@@ -73,6 +83,31 @@ export class Rows {
     if (now > endedAt && thawedAt <= endedAt) this.violate("a command of a turn began after the end of the turn")
   }
 
+  /** What a machine was about to do when it was frozen, it does when it thaws, before it can know. */
+  onBegun(wish: string, now: number, machine: Machine): void {
+    const turn = this.turnOf(wish)
+    if (turn === undefined) return
+    if (!this.asked(turn.turnId).has(wish)) this.violate("a call was made before it was written")
+    if (turn.endedAt === null || machine.thawedBusyAt === now) return
+    if (now > DateTime.toEpochMillis(turn.endedAt)) this.violate("a call of a turn began after the end of the turn")
+  }
+
+  /** A node gives up a turn that it has lost. */
+  checkOwned({ machine, name, turns }: Node): void {
+    if (!machine.runs) return
+    for (const turnId of turns) {
+      const turn = this.store.turns.get(turnId)?.turn
+      if (turn === undefined || turn.endedAt === null) continue
+      const key = `${name} ${turnId}`
+      const known = this.overdue.get(key)
+      if (known === undefined) {
+        this.overdue.set(key, { since: machine.now, frozenFor: machine.frozenFor })
+      } else if (machine.now - known.since - (machine.frozenFor - known.frozenFor) > bounds.owned) {
+        this.violate("a node works on a turn that has ended")
+      }
+    }
+  }
+
   onRefused(cause: Cause.Cause<TurnRunning | TurnRefused | BindingRefused | StoreError>, isUp: boolean): void {
     if (Cause.hasDies(cause)) this.violate(`a message ended with a defect: ${Cause.pretty(cause)}`)
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
@@ -83,6 +118,12 @@ export class Rows {
 
   running(): ReadonlyArray<TurnId> {
     return Array.from(this.store.turns).flatMap(([turnId, { turn }]) => turn.status === "running" ? [turnId] : [])
+  }
+
+  /** The calls in the history of a turn. */
+  private asked(turnId: TurnId): ReadonlySet<string> {
+    const messages = Array.from(this.store.turns.get(turnId)?.messages.values() ?? [])
+    return new Set(messages.flatMap(wishes))
   }
 
   private turnOf(wish: string) {
@@ -104,10 +145,17 @@ export class Rows {
         if (this.ended.has(turnId)) this.violate("a turn that had ended goes on")
         continue
       }
-      const messages = this.ended.get(turnId)
-      if (messages === row.messages.size) continue
-      if (messages !== undefined) this.violate("something was written to a turn that had ended")
-      this.ended.set(turnId, row.messages.size)
+      const before = this.ended.get(turnId)
+      if (before !== undefined) {
+        if (before.turn !== row.turn) this.violate("a turn ended twice")
+        // Events are not kept as long as messages.
+        if (before.messages !== row.messages.size || before.events < row.events.size) {
+          this.violate("something was written to a turn that had ended")
+        }
+        continue
+      }
+      took(`turn ended: ${row.turn.reason ?? "answered"}`)
+      this.ended.set(turnId, { turn: row.turn, messages: row.messages.size, events: row.events.size })
       this.checkHistory(row)
     }
   }
@@ -131,6 +179,13 @@ const parts = (message: TurnMessage, role: string, type: string): ReadonlyArray<
   message.role !== role || typeof message.content === "string"
     ? []
     : message.content.flatMap((part) => part.type === type && "id" in part ? [part.id] : [])
+
+const wishes = (message: TurnMessage): ReadonlyArray<string> =>
+  message.role !== "assistant" || typeof message.content === "string" ?
+    [] :
+    message.content.flatMap((part) => part.type === "tool-call" && isAsked(part.params) ? [part.params.wish] : [])
+
+const isAsked = Schema.is(Schema.Struct({ wish: Schema.String }))
 
 /** Of the calls that failed. */
 const codes = (message: TurnMessage): ReadonlyArray<string> =>

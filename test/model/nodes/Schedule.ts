@@ -34,11 +34,14 @@ export type Step =
   | { readonly do: "interruptTurn"; readonly node: number; readonly chat: number }
   /** What the network does to the links of an agent. */
   | { readonly do: "link"; readonly agent: number; readonly how: "cut" | "silent" | "mute" | "move" }
-  /** A clone is another program under the same identity, as in a copied workspace. */
+  /**
+   * A clone is another program under the same identity, as in a copied workspace. One that is upgraded comes back in a
+   * version that no node serves.
+   */
   | {
     readonly do: "agent"
     readonly agent: number
-    readonly what: "freeze" | "thaw" | "die" | "vanish" | "start" | "restart" | "clone"
+    readonly what: "freeze" | "thaw" | "die" | "vanish" | "start" | "restart" | "clone" | "upgrade"
   }
   /** A node is stopped and goes on, is ended by SIGTERM or SIGKILL, is gone with its host, or takes its place again. */
   | {
@@ -92,7 +95,7 @@ export const draw = (seed: number, length: number): Schedule<Step> => {
     ])
 
   const round = (): Round => ({
-    commands: Array.from({ length: d.pick([1, 1, 2]) }, () => d.pick([0, 10, 5_000, 40_000])),
+    commands: Array.from({ length: d.pick([1, 1, 2, 4]) }, () => d.pick([0, 10, 5_000, 40_000])),
     model: d.weighted([[12, () => "answers" as const], [1, () => "fails" as const], [1, () => "hangs" as const]])
   })
 
@@ -122,7 +125,19 @@ export const draw = (seed: number, length: number): Schedule<Step> => {
       [7 * trouble, () => ({
         do: "agent",
         agent: d.below(8),
-        what: d.pick(["freeze", "thaw", "thaw", "die", "vanish", "start", "start", "start", "restart", "clone"])
+        what: d.pick([
+          "freeze",
+          "thaw",
+          "thaw",
+          "die",
+          "vanish",
+          "start",
+          "start",
+          "start",
+          "restart",
+          "clone",
+          "upgrade"
+        ])
       })],
       [7 * trouble, () => ({
         do: "node",
@@ -162,11 +177,38 @@ export const draw = (seed: number, length: number): Schedule<Step> => {
         { do: "database", node, way: { way: "works" } }
       ]],
       [1, () => [
+        { do: "send", node, chat, message: d.below(3), rounds: [round(), { commands: [], model: "hangs" }] },
+        { do: "advance", millis: d.pick([10, 3_000]) },
+        { do: "database", node, way: d.pick([{ way: "fails" }, { way: "hangs", done: d.chance(0.5) }]) },
+        { do: "advance", millis: 60_000 },
+        { do: "advance", millis: d.pick([10_000, 60_000]) }
+      ]],
+      [1, () => [
         { do: "database", node, way: { way: "slow", millis: 501 } },
         { do: "send", node, chat, message: d.below(3), rounds: [round(), round()] },
         { do: "advance", millis: d.pick([500, 1_200, 1_400, 3_000]) },
         { do: "interruptTurn", node, chat },
         { do: "database", node, way: { way: "works" } }
+      ]],
+      // Calls of a step that are due when their node has lost the turn, and does not know it yet.
+      [1, () => [
+        { do: "send", node, chat, message: d.below(3), rounds: [{ commands: [40_000, 40_000, 10], model: "answers" }] },
+        { do: "advance", millis: d.pick([10, 3_000]) },
+        { do: "node", node, what: "freeze" },
+        { do: "advance", millis: 60_000 },
+        { do: "node", node, what: "thaw" },
+        { do: "advance", millis: 10 }
+      ]],
+      // A handshake that is overtaken by another.
+      [1, () => [
+        { do: "database", node: null, way: { way: "slow", millis: 2_999 } },
+        { do: "agent", agent, what: "clone" },
+        { do: "advance", millis: d.pick([2_999, 3_000, 5_000]) },
+        { do: "database", node: null, way: { way: "works" } },
+        { do: "link", agent, how: "move" },
+        { do: "advance", millis: 1 },
+        d.chance(0.5) ? { do: "agent", agent, what: "die" } : { do: "link", agent, how: "cut" },
+        { do: "advance", millis: 3_000 }
       ]],
       [1, () => [
         { do: "request", workspace: chat, transition: d.pick(["start", "stop"]) },

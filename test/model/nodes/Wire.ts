@@ -27,6 +27,7 @@ export class Wire {
   /** As the agent sees it. */
   open = true
   private nodeOpen = true
+  private reading = true
   private readonly toAgent: Array<string> = []
   private readonly toNode: Array<string> = []
   private readonly arrived: Array<string> = []
@@ -44,12 +45,19 @@ export class Wire {
   /** The side of the node. */
   readonly socket: Socket.Socket = Socket.make({
     reader: Effect.as(
-      Effect.addFinalizer(() => Effect.sync(() => this.closedByNode(undefined))),
+      Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          this.reading = false
+          this.closedByNode(undefined)
+        })
+      ),
       { pull: Effect.suspend(() => this.pull()), upgrade: () => Effect.void }
     ),
+    // As a socket of `effect`: where nobody reads any more, a write waits for its next opening.
     writer: Effect.succeed({
-      write: (chunk) => Effect.sync(() => this.write(chunk)),
-      writeAll: (chunks) => Effect.sync(() => chunks.forEach((chunk) => this.write(chunk)))
+      write: (chunk) => Effect.suspend(() => this.write(chunk) ? Effect.void : Effect.never),
+      writeAll: (chunks) =>
+        Effect.suspend(() => chunks.every((chunk) => this.write(chunk)) ? Effect.void : Effect.never)
     })
   })
 
@@ -112,9 +120,13 @@ export class Wire {
     waiting?.(gone)
   }
 
-  private write(chunk: Uint8Array | string | Socket.CloseEvent): void {
-    if (Socket.isCloseEvent(chunk)) return this.closedByNode(chunk.code)
-    if (this.silent || !this.nodeOpen) return
+  private write(chunk: Uint8Array | string | Socket.CloseEvent): boolean {
+    if (!this.reading) return false
+    if (Socket.isCloseEvent(chunk)) {
+      this.closedByNode(chunk.code)
+      return true
+    }
+    if (this.silent || !this.nodeOpen) return true
     const text = typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk)
     for (const line of text.split("\n")) {
       if (line === "") continue
@@ -124,6 +136,7 @@ export class Wire {
         if (next !== undefined && this.open) this.peer.onFrame(next)
       })
     }
+    return true
   }
 
   private closed(code: number | undefined): void {

@@ -38,9 +38,7 @@ export class World {
   constructor(seed: number) {
     const random = randomOf(seed ^ 0x2545f491)
     this.random = random
-    // Fibers yield where they do in production. Where they yield between any two operations, one of effect/rpc was seen to
-    // miss its interruption, and its node does not end then.
-    this.machines = new Machines({ random, yields: 0 })
+    this.machines = new Machines({ random, yields: [0, 0.03, 0.3][Math.floor(random() * 3)] ?? 0 })
     const violate = (text: string) => this.violate(text)
     this.database = new Database(this.machines.make(), random, violate)
     this.ledger = new Ledger(violate, (operation) => this.rows.onRun(wishOf(operation), this.now, this.thawedAt()))
@@ -147,14 +145,21 @@ export class World {
   private check(): void {
     if (this.machines.stuck) this.violate("something goes round in circles, and no time passes")
     this.rows.check()
+    for (const node of this.nodes) this.rows.checkOwned(node)
     this.callers.check(this.now)
   }
 
   /** Time passes from instant to instant, and everything is looked at in between. */
   advance(millis: number): void {
+    this.advanceUntil(millis, () => false)
+  }
+
+  /** Passes no more time than it takes. */
+  advanceUntil(millis: number, done: () => boolean): void {
     const end = this.now + millis
     this.settle()
     while (this.violation === undefined) {
+      if (done()) return
       const next = this.machines.next()
       if (next > end) break
       this.machines.wake(next)
@@ -170,12 +175,21 @@ export class World {
       node.connection.set({ way: "works" })
       if (!node.isUp) this.nodeDoes(index, "start")
     }
-    for (const program of this.programs.values()) program.thaw()
+    for (const program of this.programs.values()) {
+      program.thaw()
+      program.foreign = false
+    }
     for (const clone of this.clones) clone.die(false)
   }
 
   startNode(index: number): Node {
-    return new Node(`n${index}-${++this.made}`, this.machines, this.database, (text) => this.violate(text))
+    return new Node({
+      name: `n${index}-${++this.made}`,
+      machines: this.machines,
+      database: this.database,
+      violate: (text) => this.violate(text),
+      began: (wish, machine) => this.rows.onBegun(wish, this.now, machine)
+    })
   }
 
   private workspace(index: number): WorkspaceId {
@@ -275,7 +289,9 @@ const agentDoes = (program: Program, what: Exclude<AgentAction, "clone">): void 
     case "start":
       return program.start()
     case "restart":
+    case "upgrade":
       program.die(false)
-      return program.start()
+      program.start()
+      program.foreign = what === "upgrade"
   }
 }
