@@ -2,8 +2,8 @@
  * Whether NATS, the other nodes and this node itself are alive.
  *
  * NATS tells nobody that the other side has died. So each node asks those that a tunnel leads to for a sign of life, many
- * times a second: the server answers for a node that is gone, and then each tunnel to it is probed; a node that does not
- * answer is frozen, and its tunnels end. A node asks itself too, by the same way, and so finds out when NATS hangs.
+ * times a second: the server answers for a node that is gone, and a node that does not answer is frozen: the tunnels to
+ * either end. A node asks itself too, by the same way, and so finds out when NATS hangs.
  *
  * The answer counts the tunnels that ended at the node that answers, and whose other end may not know: when it has
  * changed, those that lead there are probed. So no end waits for an answer to what the other has given up.
@@ -129,7 +129,9 @@ export const make = Effect.fnUntraced(function*(options: {
 
   const hear = (message: Message): void => {
     if (message.unheard) {
-      byAnswer.get(message.subject)?.tunnels.forEach((tunnel) => tunnel.probe())
+      // It hears nothing else either: what it subscribes first is this.
+      const peer = byAnswer.get(message.subject)
+      if (peer !== undefined) endAll(peer.tunnels, "unheard", "the other node is gone")
       return
     }
     if (message.reply !== undefined) return nats.publish(message.reply, encodeCount(untold))

@@ -8,17 +8,23 @@ import type { Node } from "./Nodes.ts"
 import * as World from "./World.ts"
 import { now } from "./World.ts"
 
+/**
+ * Calls that are under way when a node dies, beside those of the chats: a third of its agents. The machine greets all of
+ * them anew at the same time.
+ */
+const underWay = 24
+
 /** A node dies with the sessions that it holds; its agents come back to the others. */
 export const killNode = Effect.fnUntraced(function*(world: World.World) {
-  const { bounds, chance, nodes, workspaces } = world
+  const { bounds, nodes, workspaces } = world
   yield* Effect.sleep(bounds.breath)
-  const victim = chance.pick(nodes.all)
+  const victim = World.holder(world)
   const held = World.heldBy(world, victim)
   const from = (): ReadonlyArray<Node> => nodes.all.filter((node) => node !== victim)
   // Those who call by the node that dies ask again elsewhere.
   const first = (): ReadonlyArray<Node> => victim.isInRotation() ? [victim] : from()
   const calls = yield* Effect.forkChild(Effect.all([
-    World.burst(world, held, { from }),
+    World.burst(world, held.slice(0, underWay), { from }),
     World.burst(world, workspaces.slice(0, 8), { from: first })
   ], { concurrency: "unbounded" }))
   yield* Effect.sleep("1 second")
@@ -106,9 +112,9 @@ export const killNats = Effect.fnUntraced(function*(world: World.World) {
 
 /** A node stands still for longer than its agents wait for it, and goes on. */
 export const freezeNode = Effect.fnUntraced(function*(world: World.World) {
-  const { bounds, chance, load, nodes } = world
+  const { bounds, load, nodes } = world
   yield* Effect.sleep(bounds.breath)
-  const victim = chance.pick(nodes.all)
+  const victim = World.holder(world)
   const held = World.heldBy(world, victim)
   const from = (): ReadonlyArray<Node> => nodes.all.filter((node) => node !== victim)
   const isHeld = new Set(held)

@@ -60,6 +60,12 @@ export const whole = ({ nodes, workspaces }: Pick<World, "nodes" | "workspaces">
     })
   )
 
+/** A node with agents: one that was started again may have none yet. */
+export const holder = (world: World): Node => {
+  const holders = world.nodes.all.filter((node) => heldBy(world, node).length > 0)
+  return world.chance.pick(holders.length === 0 ? world.nodes.all : holders)
+}
+
 export const heldBy = ({ nodes, workspaces }: World, node: Node): ReadonlyArray<Workspace> =>
   workspaces.filter(({ agent }) => nodes.holder(agent)?.node === node)
 
