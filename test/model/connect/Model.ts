@@ -403,7 +403,9 @@ class World {
     if (before.hit?.liveness() === "live" && error !== undefined) this.violate("a live connection was not lent")
     if (this.runtime.now - startedAt > bounds.alone) this.violate("a call alone took longer than read, flight and look")
     const none = error?._tag === "NoWorkspaceAgent" || error?._tag === "NoWorkspace"
-    if (none && before.gone && before.open.length === 0 && this.outside.healthy && this.runtime.now > startedAt) {
+    // Of an older row: it may have come to another that is not gone, or not surely.
+    const known = before.gone && !before.stale && before.open.length === 0
+    if (none && known && this.outside.healthy && this.runtime.now > startedAt) {
       this.violate("a call alone waited for an agent that is surely gone")
     }
     const { workspaceId } = this.rowOf(turn)
