@@ -81,7 +81,7 @@ type Verdict =
   | { readonly _tag: "Lost"; readonly why: string }
   | { readonly _tag: "Refused"; readonly why: string }
   | { readonly _tag: "Displaced" }
-  | { readonly _tag: "Later"; readonly delay: Duration.Duration }
+  | { readonly _tag: "Later"; readonly why: string; readonly delay: Duration.Duration }
 
 interface Running extends Link {
   readonly end: Deferred.Deferred<End>
@@ -338,11 +338,15 @@ const verdictOf = (
   config: Pick<ProgramConfig, "backoffCap" | "displacedPause">
 ): Verdict => {
   if (refusal !== undefined) {
-    const why = `answered ${refusal.status}`
+    const why = refusal.status === 503
+      ? "the gateway is overloaded"
+      : refusal.status === 429
+      ? "this agent has come too often"
+      : `answered ${refusal.status}`
     if (refusal.status === 503 || refusal.status === 429) {
       const seconds = Number(refusal.retryAfter)
       return seconds > 0
-        ? { _tag: "Later", delay: Duration.min(Duration.seconds(seconds), config.displacedPause) }
+        ? { _tag: "Later", why, delay: Duration.min(Duration.seconds(seconds), config.displacedPause) }
         : { _tag: "Lost", why }
     }
     // No other answer to a handshake becomes right by asking more often.
@@ -373,11 +377,10 @@ const text = (verdict: Verdict): string => {
   switch (verdict._tag) {
     case "Lost":
     case "Refused":
+    case "Later":
       return verdict.why
     case "Displaced":
       return "another run of this agent has taken its place"
-    case "Later":
-      return "the gateway is overloaded"
   }
 }
 
