@@ -357,10 +357,12 @@ class World {
     const { before, turn } = call
     this.connected++
     call.connection = connection
-    // A call looks again once, so its row must have moved twice. A hit is judged by the row that the call began with.
+    // A call looks again once, so its row must have moved twice.
     const moved = turn.moves - before.moves >= 2 || this.justTold
+    // A hit is judged by the row that the call began with, also where another connection has taken that one's place.
+    const hit = before.open.length > 0 && connection.agentId === before.row.agentId
     turn.moves++
-    if (this.rowOf(turn).agentId !== connection.agentId && !before.open.includes(connection) && !moved) {
+    if (this.rowOf(turn).agentId !== connection.agentId && !hit && !moved) {
       this.violate("the connection is not for the agent of the turn's row")
     }
     if (before.ended.has(connection)) this.violate("a connection that had ended was lent")
