@@ -357,8 +357,9 @@ class World {
     const { before, turn } = call
     this.connected++
     call.connection = connection
-    // A call looks again once, so its row must have moved twice.
-    const moved = turn.moves - before.moves >= 2 || this.justTold
+    // A call looks again once: its row must have moved twice, or once behind the end of the session that it found first.
+    const lost = this.links.ended().size - before.ended.size
+    const moved = turn.moves - before.moves + Math.min(1, lost) >= 2 || this.justTold
     // A hit is judged by the row that the call began with, also where another connection has taken that one's place.
     const hit = before.open.length > 0 && connection.agentId === before.row.agentId
     turn.moves++

@@ -91,15 +91,22 @@ export class Wire {
   }
 
   private pull(): Pull {
-    const frame = this.arrived.shift()
-    if (frame !== undefined) return Effect.succeed([frame])
-    if (!this.nodeOpen) return gone
-    return Effect.callback((resume) => {
+    return this.next() ?? Effect.callback((resume) => {
+      // A reader that yielded after it had looked would not hear of what came meanwhile.
+      const next = this.next()
+      if (next !== undefined) return resume(next)
       this.waiting = resume
       return Effect.sync(() => {
         this.waiting = undefined
       })
     })
+  }
+
+  /** What there is to read. */
+  private next(): Pull | undefined {
+    const frame = this.arrived.shift()
+    if (frame !== undefined) return Effect.succeed([frame])
+    return this.nodeOpen ? undefined : gone
   }
 
   private arrive(): void {
